@@ -1,0 +1,5 @@
+"""Re-identification networks, one paper a file. Importing this registers them all."""
+
+from models.reid.cmft import Cmft, CmftOptions, CmftOutput, HeadOutput
+
+__all__ = ["Cmft", "CmftOptions", "CmftOutput", "HeadOutput"]

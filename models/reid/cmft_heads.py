@@ -1,0 +1,134 @@
+"""What CMFT puts on top of its streams and of its fusion: pooling, embedding, neck."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, cat, nn, zeros
+
+from models.layers.bnneck import BNNeck
+from models.layers.ccf import CrossModalFusion
+from models.layers.gem import PartPool
+from models.reid.backbones import StageMaps
+
+__all__ = ["FusionTrunk", "HeadOutput", "StreamHead"]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadOutput:
+    """What the losses take from one head, for R clips.
+
+    Attributes:
+        feature: ``[R, D]`` before batch norm, for triplet-like losses.
+        embedding: ``[R, D]`` after batch norm, not normalised.
+        logits: ``[R, identities]`` for the identity loss, None for a network without a classifier.
+    """
+
+    feature: Tensor
+    embedding: Tensor
+    logits: Tensor | None
+
+
+def frame_mean(values: Tensor, frames: int) -> Tensor:
+    """``[B * N, D]`` -> ``[B, D]``."""
+    return values if frames == 1 else values.reshape(-1, frames, values.shape[1]).mean(dim=1)
+
+
+class StreamHead(nn.Module):
+    """One stream's maps -> its feature: pooled levels side by side, averaged over frames, one linear layer.
+
+    ``offset`` (zero in a fresh head) is subtracted before the linear layer: what all pictures share.
+
+    Args:
+        channels: of each level.
+        levels: stages to pool, parts: stripes of each level.
+    """
+
+    offset: Tensor
+
+    def __init__(
+        self, channels: dict[int, int], levels: Sequence[int], parts: Sequence[int], exponent: float, dim: int
+    ) -> None:
+        super().__init__()
+        self.levels = tuple(levels)
+        self.pools = nn.ModuleList(PartPool(count, exponent) for count in parts)
+        self.pooled_dim = sum(channels[level] * count for level, count in zip(levels, parts, strict=True))
+        self.register_buffer("offset", zeros(self.pooled_dim))
+        self.project = nn.Linear(self.pooled_dim, dim, bias=False)
+
+    def pool(self, maps: StageMaps) -> Tensor:
+        """Maps of F frames -> ``[F, pooled_dim]``."""
+        return cat([pool(maps[level]) for level, pool in zip(self.levels, self.pools, strict=True)], dim=1)
+
+    def forward(self, maps: StageMaps, frames: int) -> Tensor:
+        feature: Tensor = self.project(frame_mean(self.pool(maps), frames) - self.offset)
+        return feature
+
+
+class FusionTrunk(nn.Module):
+    """The cascade of CCFs over several stages and the head on the last one.
+
+    The last CCF works on stage 5 reduced to `final_width` (the paper's S6); the earlier ones, on
+    `stages`, at `width`.
+    """
+
+    def __init__(
+        self,
+        channels: dict[int, int],
+        strides: dict[int, int],
+        stages: Sequence[int],
+        *,
+        width: int,
+        final_width: int,
+        heads: int,
+        branches: int,
+        literal_product: bool,
+        bias: bool,
+        dim: int,
+    ) -> None:
+        super().__init__()
+        self.stages = (*stages, 5)
+        self.fusions = nn.ModuleList()
+        previous_width: int | None = None
+        for index, stage in enumerate(self.stages):
+            last = index == len(self.stages) - 1
+            here = final_width if last else width
+            self.fusions.append(
+                CrossModalFusion(
+                    channels[stage],
+                    here,
+                    previous_width=previous_width,
+                    pool=strides[stage] // strides[self.stages[index - 1]] if index else 1,
+                    heads=heads,
+                    branches=branches,
+                    literal_product=literal_product,
+                    bias=bias,
+                )
+            )
+            previous_width = here
+        self.project = nn.Linear(final_width * branches, dim, bias=False)
+
+    def forward(self, visible: StageMaps, infrared: StageMaps, frames: int) -> Tensor:
+        fused: Tensor | None = None
+        for stage, fusion in zip(self.stages, self.fusions, strict=True):
+            fused = fusion(visible[stage], infrared[stage], fused)
+        assert fused is not None  # noqa: S101 - there is always the last stage
+        feature: Tensor = self.project(frame_mean(fused.mean(dim=1), frames))
+        return feature
+
+
+class NeckAndClassifier(nn.Module):
+    """Feature -> `HeadOutput`. The classifier is shared by all kinds, which is what aligns them."""
+
+    def __init__(self, dim: int, kinds: tuple[str, ...], identities: int, *, shared_neck: bool) -> None:
+        super().__init__()
+        self.neck = BNNeck(dim, kinds, shared=shared_neck)
+        self.classifier: nn.Linear | None = None
+        if identities:
+            self.classifier = nn.Linear(dim, identities, bias=False)
+            nn.init.normal_(self.classifier.weight, std=0.001)
+
+    def forward(self, feature: Tensor, kind: str) -> HeadOutput:
+        embedding: Tensor = self.neck(feature, kind)
+        return HeadOutput(feature, embedding, None if self.classifier is None else self.classifier(embedding))

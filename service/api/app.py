@@ -1,0 +1,100 @@
+"""The application: routes, errors, the gate in front, and the dashboard behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from service.api import cameras, health, live, photos, search, session, system, tracklets
+from service.api.errors import install_error_handlers
+from service.api.limits import BodyLimit
+from service.api.services import Services
+from service.api.version import package_version
+from service.metrics import API_PREFIX, RequestTimer
+from service.security.gate import Gate
+from service.security.headers import Shell
+from service.settings import Settings
+
+__all__ = ["create_app"]
+
+_TAGS = [
+    {"name": "session", "description": "Log in and out."},
+    {"name": "cameras", "description": "Add, test, watch and remove cameras."},
+    {"name": "tracklets", "description": "Sightings: one person, one camera, one stretch of time."},
+    {"name": "photos", "description": "Find the persons of a photo, to search with them. Photos are not kept."},
+    {"name": "search", "description": "Rank the gallery's sightings by likeness. Evidence, never proof."},
+    {"name": "system", "description": "What runs here."},
+    {"name": "health", "description": "For load balancers and Prometheus."},
+]
+
+
+def create_app(settings: Settings, services: Services, *, dashboard: bool = True) -> FastAPI:
+    """The application over given services; it starts and closes them.
+
+    Args:
+        dashboard: also mount the operator's page. NiceGUI holds its state in the process, so a process
+            can have one application with it.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(services.start)
+        try:
+            yield
+        finally:
+            await services.live.close()
+            await run_in_threadpool(services.close)
+
+    app = FastAPI(
+        title="Tapetum",
+        version=package_version(),
+        summary="Finds a person across day and night cameras.",
+        description=(
+            "Every request but the health checks and the login needs a session: `Authorization: Bearer` with the "
+            "token that `POST /api/v1/session` gives. Errors are `application/problem+json`."
+        ),
+        openapi_tags=_TAGS,
+        openapi_url=f"{API_PREFIX}/openapi.json",
+        # Their pages load scripts from elsewhere; the document itself is enough for every tool.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.services = services
+    app.state.settings = settings
+    api = APIRouter(prefix=API_PREFIX)
+    for part in (session, cameras, live, tracklets, photos, search, system):
+        api.include_router(part.router)
+    app.include_router(health.router)
+    app.include_router(api)
+    _describe_security(app)
+    install_error_handlers(app)
+    if dashboard:
+        from service.dashboard.mount import mount_dashboard
+
+        mount_dashboard(app, settings, services)
+    # The last one added stands outermost.
+    token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
+    app.add_middleware(Gate, sessions=services.sessions, metrics_token=token)
+    app.add_middleware(BodyLimit, upload_path=f"{API_PREFIX}/photos", upload_bytes=settings.max_upload_bytes)
+    app.add_middleware(RequestTimer, metrics=services.metrics)
+    app.add_middleware(Shell)
+    return app
+
+
+def _describe_security(app: FastAPI) -> None:
+    """Say in the OpenAPI document what the gate enforces."""
+    make = app.openapi
+
+    def openapi() -> dict[str, object]:
+        document = make()
+        schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
+        schemes["session"] = {"type": "http", "scheme": "bearer"}
+        document["security"] = [{"session": []}]
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

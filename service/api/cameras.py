@@ -1,0 +1,220 @@
+"""Cameras: list with health, add, read, change, remove, test."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+import cv2
+from fastapi import APIRouter, Path, Response, status
+from starlette.concurrency import run_in_threadpool
+
+from pipeline.camera import CameraConfig, CameraHealth
+from pipeline.camera_url import CameraUrlError, mask_url
+from pipeline.types import Image
+from service.api.access import Serving
+from service.api.probing import CameraProbe
+from service.api.schema import (
+    Camera,
+    CameraChange,
+    CameraCreate,
+    CameraHealthReport,
+    CameraList,
+    CameraTest,
+    CameraTestRequest,
+)
+from service.api.services import Services
+from service.camera_board import CameraConflictError, CameraExistsError, CameraMissingError
+from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
+
+__all__ = ["CameraIdPath", "add_camera_config", "camera_or_404", "router"]
+
+router = APIRouter(prefix="/cameras", tags=["cameras"], responses=PROBLEM_RESPONSES)
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such camera."}}
+CameraIdPath = Path(pattern=r"^[a-z0-9-]{1,64}$", description="The camera's id.", examples=["car-park-north"])
+FIRST_FRAME_SIDE_PX = 960
+CLEARABLE = frozenset({"max_fps", "modality"})
+
+
+@router.get("", operation_id="list_cameras", summary="All cameras with their health")
+async def list_cameras(services: Serving) -> CameraList:
+    def read() -> CameraList:
+        configs = services.camera_configs()
+        reports = services.health.get_many([config.id for config in configs])
+        return CameraList(items=[shown(config, reports.get(config.id)) for config in configs])
+
+    return await run_in_threadpool(read)
+
+
+@router.post(
+    "",
+    operation_id="add_camera",
+    summary="Add a camera",
+    status_code=status.HTTP_201_CREATED,
+    responses={409: {"model": Problem, "description": "There is a camera with this id."}},
+)
+async def add_camera(camera: CameraCreate, services: Serving, response: Response) -> Camera:
+    """A worker connects to it within seconds. Test the address first to see whether it works."""
+    config = await run_in_threadpool(add_camera_config, services, camera)
+    response.headers["Location"] = f"/api/v1/cameras/{config.id}"
+    return shown(config, None)
+
+
+@router.post("/test", operation_id="test_camera_address", summary="Try an address before saving it")
+async def test_address(request: CameraTestRequest, services: Serving) -> CameraTest:
+    """Connects, reads one frame, and says what it found, or in words why it failed."""
+    config = CameraConfig(
+        id="test",
+        name="test",
+        url=request.url,
+        open_timeout_s=request.open_timeout_s,
+        read_timeout_s=request.read_timeout_s,
+    )
+    return probe_shown(await services.probe_camera(config))
+
+
+@router.get("/{camera_id}", operation_id="get_camera", summary="One camera", responses=NOT_FOUND)
+async def get_camera(services: Serving, camera_id: str = CameraIdPath) -> Camera:
+    def read() -> Camera:
+        return shown(camera_or_404(services, camera_id), services.health.get(camera_id))
+
+    return await run_in_threadpool(read)
+
+
+@router.patch("/{camera_id}", operation_id="change_camera", summary="Change a camera", responses=NOT_FOUND)
+async def change_camera(change: CameraChange, services: Serving, camera_id: str = CameraIdPath) -> Camera:
+    """Only the fields given change; the worker connects again where it must."""
+    config = await run_in_threadpool(_change, services, camera_id, change)
+    return shown(config, None)
+
+
+@router.delete(
+    "/{camera_id}",
+    operation_id="remove_camera",
+    summary="Remove a camera",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=NOT_FOUND,
+)
+async def remove_camera(services: Serving, camera_id: str = CameraIdPath) -> None:
+    """Its sightings stay in the gallery."""
+
+    def remove() -> None:
+        try:
+            services.cameras.remove(camera_id)
+        except CameraMissingError:
+            raise _not_found(camera_id) from None
+
+    await run_in_threadpool(remove)
+
+
+@router.post("/{camera_id}/test", operation_id="test_camera", summary="Try a saved camera", responses=NOT_FOUND)
+async def try_camera(services: Serving, camera_id: str = CameraIdPath) -> CameraTest:
+    config = await run_in_threadpool(camera_or_404, services, camera_id)
+    return probe_shown(await services.probe_camera(config))
+
+
+def camera_or_404(services: Services, camera_id: str) -> CameraConfig:
+    """The saved camera. Raises ProblemError 404."""
+    try:
+        return services.cameras.get(camera_id).config
+    except CameraMissingError:
+        raise _not_found(camera_id) from None
+
+
+def add_camera_config(services: Services, camera: CameraCreate) -> CameraConfig:
+    """Check and save a new camera. Raises ProblemError 409 or 422."""
+    config = CameraConfig(
+        **{
+            **camera.model_dump(exclude={"id", "include", "exclude"}),
+            "id": camera.id or "",
+            "include": _polygons(camera.include),
+            "exclude": _polygons(camera.exclude),
+        }
+    )
+    try:
+        return services.cameras.add(config).config
+    except CameraExistsError:
+        raise ProblemError(
+            409, "camera-exists", f"The id “{camera.id}” is taken, or was by a camera whose sightings are still there."
+        ) from None
+    except ValueError as error:
+        raise _refused(error) from None
+
+
+def _change(services: Services, camera_id: str, change: CameraChange) -> CameraConfig:
+    try:
+        record = services.cameras.get(camera_id)
+    except CameraMissingError:
+        raise _not_found(camera_id) from None
+    given: dict[str, Any] = {name: getattr(change, name) for name in change.model_fields_set}
+    for name, value in given.items():
+        if value is None and name not in CLEARABLE:
+            raise ProblemError(422, "invalid", f"{name} cannot be null.")
+    for name in ("include", "exclude"):
+        if name in given:
+            given[name] = _polygons(given[name])
+    try:
+        return services.cameras.edit(replace(record.config, **given), expected_revision=record.revision).config
+    except CameraMissingError:
+        raise _not_found(camera_id) from None
+    except CameraConflictError:
+        raise ProblemError(409, "camera-changed", "Somebody else is changing this camera. Try again.") from None
+    except ValueError as error:
+        raise _refused(error) from None
+
+
+def _not_found(camera_id: str) -> ProblemError:
+    return ProblemError(404, "camera-not-found", f"There is no camera “{camera_id}”.")
+
+
+def _refused(error: ValueError) -> ProblemError:
+    """What the registry or the address policy says; a sentence without credentials."""
+    if isinstance(error, CameraUrlError):
+        field, reason = "url", str(error)
+    else:
+        field, _, reason = str(error).partition(": ")
+    return ProblemError(422, "camera-refused", reason or field, errors=[{"field": f"body.{field}", "reason": reason}])
+
+
+def _polygons(polygons: list[list[tuple[float, float]]]) -> tuple[tuple[tuple[float, float], ...], ...]:
+    return tuple(tuple((float(x), float(y)) for x, y in polygon) for polygon in polygons)
+
+
+def shown(config: CameraConfig, health: CameraHealth | None) -> Camera:
+    """A camera as the API tells of it: the address without its credentials."""
+    values = {f.name: getattr(config, f.name) for f in fields(config)}
+    values |= {"url": mask_url(config.url), "health": None}
+    values |= {name: [list(polygon) for polygon in values[name]] for name in ("include", "exclude")}
+    if health is not None:
+        report = asdict(health)
+        report.pop("camera_id")
+        if health.error is not None:
+            report["error"] = mask_url(health.error)
+        values["health"] = CameraHealthReport(**report)
+    return Camera(**values)
+
+
+def probe_shown(probe: CameraProbe) -> CameraTest:
+    """A probe's outcome as the API tells of it."""
+    return CameraTest(
+        ok=probe.reason is None,
+        reason=probe.reason,
+        width_px=probe.width_px,
+        height_px=probe.height_px,
+        codec=probe.codec,
+        fps=probe.fps,
+        modality=probe.modality,
+        clock_offset_s=probe.clock_offset_s,
+        first_frame_jpeg=_first_frame(probe.image) if probe.image is not None else None,
+    )
+
+
+def _first_frame(image: Image) -> str:
+    scale = FIRST_FRAME_SIDE_PX / max(image.shape[:2])
+    if scale < 1:
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    ok, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    if not ok:
+        raise ValueError(f"first frame of shape {image.shape} could not be encoded")
+    return base64.b64encode(data.tobytes()).decode()

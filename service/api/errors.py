@@ -1,0 +1,98 @@
+"""Turns everything that can go wrong below a route into a problem document."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from service.gallery import GalleryUnavailable, MediaError
+from service.problems import ProblemError, problem_response
+from service.redis_server import RedisServerError
+from service.security.credentials import CredentialsError
+
+__all__ = ["install_error_handlers"]
+
+_log = structlog.get_logger(__name__)
+_SENTENCES = {
+    404: "There is nothing at this address.",
+    405: "This address does not take this method.",
+    400: "The request could not be read.",
+}
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """What nobody caught is answered by `service.security.headers.Shell`."""
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(RedisError, _store_away)
+    app.add_exception_handler(RedisServerError, _store_away)
+    app.add_exception_handler(GalleryUnavailable, _store_away)
+    app.add_exception_handler(MediaError, _media_away)
+    app.add_exception_handler(CredentialsError, _no_credentials)
+
+
+def _request_id(request: Request) -> str | None:
+    found = request.scope.get("state", {}).get("request_id")
+    return str(found) if found else None
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  registered for it
+    status = error.status_code
+    if isinstance(error, ProblemError):
+        code, detail, errors = error.code, str(error.detail), error.errors
+    else:
+        code = HTTPStatus(status).phrase.lower().replace(" ", "-")
+        detail, errors = _SENTENCES.get(status, f"{HTTPStatus(status).phrase}."), None
+    return problem_response(status, code, detail, request_id=_request_id(request), headers=error.headers, errors=errors)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  registered for it
+    # The input itself is left out: it may be a password, and it may be a megabyte.
+    fields = [
+        {"field": ".".join(str(part) for part in e["loc"])[:200], "reason": str(e["msg"])[:300]}
+        for e in error.errors()[:50]
+    ]
+    return problem_response(
+        422,
+        "invalid",
+        "; ".join(f"{f['field']}: {f['reason']}" for f in fields[:3]),
+        request_id=_request_id(request),
+        errors=fields,
+    )
+
+
+async def _store_away(request: Request, error: Exception) -> Response:
+    _log.warning("store_unreachable", error=type(error).__name__, path=request.url.path)
+    return problem_response(
+        503,
+        "store-unavailable",
+        "The gallery's store does not answer. Try again shortly.",
+        request_id=_request_id(request),
+        headers={"Retry-After": "5"},
+    )
+
+
+async def _media_away(request: Request, error: Exception) -> Response:
+    _log.warning("media_unreachable", error=str(error), path=request.url.path)
+    return problem_response(
+        503,
+        "media-unavailable",
+        "The store of pictures does not answer. Try again shortly.",
+        request_id=_request_id(request),
+        headers={"Retry-After": "5"},
+    )
+
+
+async def _no_credentials(request: Request, error: Exception) -> Response:
+    _log.error("credentials_unreadable", error=str(error))
+    return problem_response(
+        503, "credentials-unreadable", "The password file cannot be read.", request_id=_request_id(request)
+    )

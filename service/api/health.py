@@ -1,0 +1,59 @@
+"""Whether the process lives, whether it can serve, and its figures."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+
+from service.api.access import Serving
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["health"])
+
+
+class Live(BaseModel):
+    live: bool = True
+
+
+class Ready(BaseModel):
+    ready: bool
+    reasons: list[str] = Field(description="Why not, in words; empty when ready.")
+
+
+@router.get("/health/live", operation_id="get_live", summary="Is the process alive", openapi_extra={"security": []})
+async def live() -> Live:
+    return Live()
+
+
+@router.get(
+    "/health/ready",
+    operation_id="get_ready",
+    summary="Can the process serve",
+    responses={503: {"model": Ready, "description": "Not yet, or not now."}},
+    openapi_extra={"security": []},
+)
+async def ready(services: Serving) -> Ready:
+    """Redis answers and the index is loaded. The photo engines load later and do not count."""
+    reasons = await run_in_threadpool(services.not_ready)
+    answer = Ready(ready=not reasons, reasons=reasons)
+    if reasons:
+        return JSONResponse(answer.model_dump(), 503, headers={"Retry-After": "2"})  # type: ignore[return-value]
+    return answer
+
+
+@router.get(
+    "/metrics",
+    operation_id="get_metrics",
+    summary="Figures for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}, "description": "Prometheus text format."}},
+)
+async def metrics(services: Serving) -> Response:
+    """Needs a login, or the metrics token as bearer token."""
+    await run_in_threadpool(services.observe, datetime.now(UTC))
+    return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,198 @@
+"""Live pictures: one socket for many cameras, and plain MJPEG, JPEG and boxes for everything else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import struct
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, cast
+
+import structlog
+from fastapi import APIRouter, Response, WebSocket, WebSocketDisconnect
+from redis.exceptions import RedisError
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
+
+from service.api.access import Serving, services_of
+from service.api.cameras import NOT_FOUND, CameraIdPath, camera_or_404
+from service.api.schema import LiveBoxes, LivePerson
+from service.api.services import Services
+from service.api.tracklets import JPEG
+from service.camera_board import CameraMissingError
+from service.gallery import GalleryUnavailable
+from service.live import LiveFrame, draw_boxes
+from service.problems import PROBLEM_RESPONSES, ProblemError
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["cameras"], responses=PROBLEM_RESPONSES)
+FIRST_PICTURE_S = 5.0
+SILENT_S = 20.0
+MAX_WATCHED = 64
+MAX_MESSAGE_CHARS = 8192
+_BOUNDARY = "tapetum-frame"
+_log = structlog.get_logger(__name__)
+
+
+@router.get(
+    "/cameras/{camera_id}/snapshot",
+    operation_id="get_camera_snapshot",
+    summary="The newest picture",
+    response_class=Response,
+    responses={**NOT_FOUND, **JPEG},
+)
+async def snapshot(services: Serving, camera_id: str = CameraIdPath) -> Response:
+    frame = await _newest(services, camera_id)
+    return Response(frame.jpeg, media_type="image/jpeg", headers={"X-Captured-At": frame.captured_at.isoformat()})
+
+
+@router.get(
+    "/cameras/{camera_id}/boxes",
+    operation_id="get_camera_boxes",
+    summary="Who is in the newest picture",
+    responses=NOT_FOUND,
+)
+async def boxes(services: Serving, camera_id: str = CameraIdPath) -> LiveBoxes:
+    frame = await _newest(services, camera_id)
+    return LiveBoxes(
+        camera_id=camera_id,
+        captured_at=frame.captured_at,
+        modality=frame.modality,
+        persons=[
+            LivePerson(box=b.box, track_id=b.track_id, score=b.score, tracklet_id=b.tracklet_id) for b in frame.boxes
+        ],
+    )
+
+
+@router.get(
+    "/cameras/{camera_id}/live",
+    operation_id="watch_camera",
+    summary="Live view as MJPEG, boxes drawn",
+    response_class=Response,
+    responses={
+        **NOT_FOUND,
+        200: {"content": {"multipart/x-mixed-replace": {}}, "description": "JPEG after JPEG until you hang up."},
+    },
+)
+async def watch(services: Serving, camera_id: str = CameraIdPath) -> Response:
+    """The newest picture whenever there is one; a slow reader gets fewer, never older ones."""
+    await run_in_threadpool(camera_or_404, services, camera_id)
+
+    async def parts() -> AsyncGenerator[bytes, None]:
+        async with contextlib.aclosing(_frames(services, camera_id)) as frames:
+            while True:
+                # Only a write shows that the reader is gone, so a silent camera ends the stream.
+                async with asyncio.timeout(SILENT_S):
+                    frame = await anext(frames)
+                jpeg = await run_in_threadpool(draw_boxes, frame.jpeg, frame.boxes)
+                head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                yield head.encode() + jpeg + b"\r\n"
+
+    async def until_silent() -> AsyncIterator[bytes]:
+        with contextlib.suppress(TimeoutError):
+            async with contextlib.aclosing(parts()) as stream:
+                async for part in stream:
+                    yield part
+
+    return StreamingResponse(until_silent(), media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
+
+
+async def _newest(services: Services, camera_id: str) -> LiveFrame:
+    await run_in_threadpool(camera_or_404, services, camera_id)
+    try:
+        async with contextlib.aclosing(_frames(services, camera_id)) as frames, asyncio.timeout(FIRST_PICTURE_S):
+            return await anext(frames)
+    except TimeoutError:
+        raise ProblemError(
+            503, "no-picture", "The camera has sent no picture lately.", headers={"Retry-After": "5"}
+        ) from None
+
+
+def _frames(services: Services, camera_id: str) -> AsyncGenerator[LiveFrame, None]:
+    """The hub's pictures; closing the generator ends the subscription."""
+    return cast("AsyncGenerator[LiveFrame, None]", services.live.frames(camera_id))
+
+
+@router.websocket("/live")
+async def live_socket(socket: WebSocket) -> None:
+    """Send ``{"watch": [camera ids]}`` at any time; get pictures of these cameras.
+
+    A message is a big-endian uint32 length, a JSON header of that length (camera_id, captured_at, modality,
+    persons) and a JPEG.
+    """
+    await socket.accept()
+    watcher = _Watcher(socket, services_of(socket))
+    try:
+        while True:
+            text = await socket.receive_text()
+            if len(text) > MAX_MESSAGE_CHARS:
+                await socket.close(1009)
+                return
+            watcher.watch(_wanted(text))
+    except (WebSocketDisconnect, RuntimeError, KeyError):
+        pass  # hung up, or sent bytes where text belongs
+    except ValueError:
+        await socket.close(1003)
+    finally:
+        await watcher.end()
+
+
+def _wanted(text: str) -> frozenset[str]:
+    """Camera ids of a message. Raises ValueError."""
+    message = json.loads(text)
+    ids = message.get("watch") if isinstance(message, dict) else None
+    if not isinstance(ids, list) or len(ids) > MAX_WATCHED or not all(isinstance(i, str) for i in ids):
+        raise ValueError("expected {'watch': [camera ids]}")
+    return frozenset(ids)
+
+
+class _Watcher:
+    """One task for each watched camera; they take turns at the socket, so a slow browser slows them all."""
+
+    def __init__(self, socket: WebSocket, services: Services) -> None:
+        self._socket = socket
+        self._services = services
+        self._turn = asyncio.Lock()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def watch(self, wanted: frozenset[str]) -> None:
+        for camera_id in self._tasks.keys() - wanted:
+            self._tasks.pop(camera_id).cancel()
+        for camera_id in wanted:
+            task = self._tasks.get(camera_id)
+            if task is None or task.done():
+                self._tasks[camera_id] = asyncio.create_task(self._relay(camera_id))
+
+    async def end(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _relay(self, camera_id: str) -> None:
+        try:
+            await run_in_threadpool(self._services.cameras.get, camera_id)
+            async with contextlib.aclosing(_frames(self._services, camera_id)) as frames:
+                async for frame in frames:
+                    async with self._turn:
+                        await self._socket.send_bytes(_message(camera_id, frame))
+        except (WebSocketDisconnect, RuntimeError, OSError, CameraMissingError):
+            return  # no such camera, or the browser hung up and the reader ends the rest
+        except (RedisError, GalleryUnavailable) as error:
+            _log.warning("live_view_interrupted", camera=camera_id, error=type(error).__name__)
+
+
+def _message(camera_id: str, frame: LiveFrame) -> bytes:
+    header: dict[str, Any] = {
+        "camera_id": camera_id,
+        "captured_at": frame.captured_at.isoformat(),
+        "modality": frame.modality.value,
+        "persons": [
+            {"box": b.box, "track_id": b.track_id, "score": round(b.score, 3), "tracklet_id": b.tracklet_id}
+            for b in frame.boxes
+        ],
+    }
+    head = json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack(">I", len(head)) + head + frame.jpeg

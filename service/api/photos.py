@@ -1,0 +1,138 @@
+"""Photos to search with: who is in them. The photo is looked at in memory and dropped."""
+
+from __future__ import annotations
+
+import base64
+import time
+from typing import Any
+
+from fastapi import APIRouter, Request, status
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from models.types import Modality
+from service.api.access import Serving
+from service.api.photo_store import StoredPhoto
+from service.api.schema import Photo, PhotoPerson
+from service.api.services import Services
+from service.photos import PhotoAnalysis, PhotoError, analyse, decode_photo
+from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/photos", tags=["photos"], responses=PROBLEM_RESPONSES)
+_FIELDS = frozenset({"photo", "modality", "whole", "preview"})
+
+
+_FORM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["photo"],
+    "properties": {
+        "photo": {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, BMP or TIFF."},
+        "modality": {"type": "string", "enum": [m.value for m in Modality]},
+        "whole": {"type": "boolean", "default": False},
+        "preview": {"type": "boolean", "default": False},
+    },
+}
+
+
+@router.post(
+    "",
+    operation_id="find_persons_in_photo",
+    summary="Find the persons of a photo",
+    status_code=status.HTTP_201_CREATED,
+    responses={413: {"model": Problem, "description": "The photo is too large."}},
+    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM_SCHEMA}}}},
+)
+async def find_persons(request: Request, services: Serving) -> Photo:
+    """Choose one of them as an example for a search, within an hour.
+
+    `modality` (visible, infrared) is judged when left out; `whole=true` takes the entire photo for one
+    person; `preview=true` answers with a small upright version.
+    """
+    data, fields = await _read_form(request, services.settings.max_upload_bytes)
+    modality = _modality(fields.get("modality", ""))
+    whole, preview = _truth("whole", fields), _truth("preview", fields)
+    services.engines.require()
+    async with services.photo_slots:
+        started = time.perf_counter()
+        try:
+            found, stored, judged = await run_in_threadpool(_look, services, data, modality, whole)
+        except PhotoError as error:
+            services.metrics.photos.labels("refused").inc()
+            raise ProblemError(422, "photo", str(error)) from None
+        services.metrics.photo_seconds.observe(time.perf_counter() - started)
+    services.metrics.photos.labels("persons" if found.persons else "nobody").inc()
+    return _shown(found, stored, judged, preview)
+
+
+def _look(
+    services: Services, data: bytes, modality: Modality | None, whole: bool
+) -> tuple[PhotoAnalysis, StoredPhoto, bool]:
+    model, detector = services.engines.require()
+    image = decode_photo(data, max_pixels=services.settings.max_photo_pixels)
+    light = modality or services.judge_photo(image)
+    found = analyse(image, detector.detector, model.embedder, modality=light, whole=whole)
+    return found, services.photos.put(found), modality is None
+
+
+async def _read_form(request: Request, max_bytes: int) -> tuple[bytes, dict[str, str]]:
+    """The photo's bytes and the other fields. A photo stays in memory: no temporary file is made."""
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise ProblemError(415, "unsupported-media-type", "Send the photo as multipart/form-data, in the field photo.")
+    parser = MultiPartParser(
+        request.headers, request.stream(), max_files=1, max_fields=len(_FIELDS), max_part_size=1024
+    )
+    parser.spool_max_size = max_bytes + 1
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise ProblemError(400, "bad-form", f"The form could not be read: {error.message}") from None
+    except KeyError:
+        raise ProblemError(400, "bad-form", "The form names no boundary.") from None
+    try:
+        unknown = sorted(set(form.keys()) - _FIELDS)
+        if unknown:
+            raise ProblemError(422, "invalid", f"Unknown field {unknown[0][:40]!r}.")
+        photo = form.get("photo")
+        if not isinstance(photo, UploadFile):
+            raise ProblemError(422, "invalid", "The field photo must hold a file.")
+        if (photo.size or 0) > max_bytes:
+            raise ProblemError(413, "too-large", f"The photo is larger than {max_bytes / 2**20:.3g} MiB.")
+        data = await photo.read()
+        return data, {name: value for name, value in form.items() if isinstance(value, str)}
+    finally:
+        await form.close()
+
+
+def _modality(text: str) -> Modality | None:
+    if not text:
+        return None
+    try:
+        return Modality(text)
+    except ValueError:
+        raise ProblemError(422, "invalid", "modality: expected visible or infrared.") from None
+
+
+def _truth(name: str, fields: dict[str, str]) -> bool:
+    word = fields.get(name, "false").lower()
+    if word not in ("true", "false", "1", "0"):
+        raise ProblemError(422, "invalid", f"{name}: expected true or false.")
+    return word in ("true", "1")
+
+
+def _shown(found: PhotoAnalysis, stored: StoredPhoto, judged: bool, preview: bool) -> Photo:
+    return Photo(
+        id=stored.id,
+        expires_at=stored.expires_at,
+        width_px=found.width_px,
+        height_px=found.height_px,
+        modality=found.modality,
+        modality_judged=judged,
+        model_hash=found.model_hash,
+        persons=[
+            PhotoPerson(index=p.index, box=p.box, score=p.score, whole_image=p.whole_image) for p in found.persons
+        ],
+        preview_jpeg=base64.b64encode(found.preview_jpeg).decode() if preview else None,
+    )

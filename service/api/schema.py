@@ -1,0 +1,376 @@
+"""What the API takes and gives. Times are UTC with offset, boxes are fractions of the picture."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from models.types import Modality
+from pipeline.camera import CameraState
+
+__all__ = [
+    "Box",
+    "Camera",
+    "CameraChange",
+    "CameraCreate",
+    "CameraHealthReport",
+    "CameraList",
+    "CameraTest",
+    "CameraTestRequest",
+    "CropInfo",
+    "EngineInfo",
+    "LiveBoxes",
+    "LivePerson",
+    "Login",
+    "ModelInfo",
+    "Photo",
+    "PhotoPerson",
+    "SearchAnswer",
+    "SearchExample",
+    "SearchFilters",
+    "SearchMatch",
+    "SearchRequest",
+    "SessionInfo",
+    "SessionOpened",
+    "SystemInfo",
+    "Tracklet",
+    "TrackletPage",
+    "WorkerInfo",
+]
+
+Box = Annotated[
+    tuple[float, float, float, float],
+    Field(description="x1 y1 x2 y2, fractions of the picture.", examples=[(0.1, 0.2, 0.2, 0.8)]),
+]
+CameraId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$", examples=["car-park-north"])]
+TrackletId = Annotated[str, Field(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$", examples=["01K9ZB3Q0V5W1T8R6J2N4M7XCD"])]
+Polygon = Annotated[
+    list[tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]],
+    Field(min_length=3, max_length=64),
+]
+# One line of ordinary writing: no control characters, no direction marks that disguise what is written.
+_UNPRINTABLE = frozenset(
+    chr(c) for c in (*range(32), 127, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)
+)
+
+
+class Closed(BaseModel):
+    """Fields that nobody knows are refused, so that a typing mistake is not silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Login(Closed):
+    account: str = Field("admin", min_length=1, max_length=64)
+    password: str = Field(min_length=1, max_length=256, json_schema_extra={"format": "password", "writeOnly": True})
+
+
+class SessionInfo(BaseModel):
+    account: str = Field(examples=["admin"])
+    created_at: datetime
+    expires_at: datetime
+
+
+class SessionOpened(SessionInfo):
+    token: str = Field(description="Send it as `Authorization: Bearer`. Browsers use the cookie set beside it.")
+
+
+class CameraBase(Closed):
+    name: str = Field(min_length=1, max_length=120, examples=["Car park north"])
+    url: str = Field(
+        min_length=1,
+        max_length=2048,
+        description="rtsp, rtsps, http, https, or a path inside an allowed folder. Credentials in it are write-only.",
+        examples=["rtsp://viewer:secret@192.168.1.20:554/stream1"],
+    )
+    loop: bool = Field(False, description="Start a file again when it ends.")
+    max_fps: float | None = Field(None, gt=0, le=120, description="Analyse at most so many frames a second.")
+    modality: Modality | None = Field(None, description="Fixed by the operator; null: judged on every frame.")
+    include: list[Polygon] = Field([], max_length=16, description="Regions that count, in fractions of the picture.")
+    exclude: list[Polygon] = Field([], max_length=16)
+    min_height_px: int = Field(24, ge=1, le=4096, description="Smaller persons are ignored.")
+    open_timeout_s: float = Field(10.0, ge=1, le=120)
+    read_timeout_s: float = Field(10.0, ge=1, le=120)
+    enabled: bool = True
+
+    @field_validator("name")
+    @classmethod
+    def _one_plain_line(cls, name: str) -> str:
+        if any(c in _UNPRINTABLE for c in name):
+            raise ValueError("control characters and direction marks are not accepted")
+        if not name.strip():
+            raise ValueError("a name needs a letter")
+        return name.strip()
+
+
+class CameraCreate(CameraBase):
+    id: CameraId | None = Field(None, description="Chosen once; made from the name when left out.")
+
+
+class CameraChange(Closed):
+    """Only the fields given are changed."""
+
+    name: str | None = Field(None, min_length=1, max_length=120)
+    url: str | None = Field(None, min_length=1, max_length=2048)
+    loop: bool | None = None
+    max_fps: float | None = Field(None, gt=0, le=120)
+    modality: Modality | None = None
+    include: list[Polygon] | None = Field(None, max_length=16)
+    exclude: list[Polygon] | None = Field(None, max_length=16)
+    min_height_px: int | None = Field(None, ge=1, le=4096)
+    open_timeout_s: float | None = Field(None, ge=1, le=120)
+    read_timeout_s: float | None = Field(None, ge=1, le=120)
+    enabled: bool | None = None
+
+    _check_name = field_validator("name")(lambda name: None if name is None else CameraBase._one_plain_line(name))
+
+
+class CameraHealthReport(BaseModel):
+    state: CameraState
+    worker_id: str
+    updated_at: datetime
+    error: str | None = None
+    last_frame_at: datetime | None = None
+    decoded_fps: float
+    analysed_fps: float
+    latency_p95_s: float | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+    codec: str | None = None
+    modality: Modality | None = None
+    clock_offset_s: float | None = None
+    frames_decoded: int
+    frames_analysed: int
+    frames_skipped: dict[str, int]
+    reconnects: int
+    tracklets: int
+    tracklets_refused: dict[str, int]
+
+
+class Camera(BaseModel):
+    id: CameraId
+    name: str
+    url: str = Field(description="With its password masked.", examples=["rtsp://viewer:***@192.168.1.20:554/stream1"])
+    loop: bool
+    max_fps: float | None
+    modality: Modality | None
+    include: list[list[tuple[float, float]]]
+    exclude: list[list[tuple[float, float]]]
+    min_height_px: int
+    open_timeout_s: float
+    read_timeout_s: float
+    enabled: bool
+    health: CameraHealthReport | None = Field(None, description="The worker's last report; null when none is recent.")
+
+
+class CameraList(BaseModel):
+    items: list[Camera]
+
+
+class CameraTestRequest(Closed):
+    url: str = Field(min_length=1, max_length=2048, examples=["rtsp://viewer:secret@192.168.1.20:554/stream1"])
+    open_timeout_s: float = Field(10.0, ge=1, le=30)
+    read_timeout_s: float = Field(10.0, ge=1, le=30)
+
+
+class CameraTest(BaseModel):
+    ok: bool
+    reason: str | None = Field(None, description="Why it failed, in words.")
+    width_px: int | None = None
+    height_px: int | None = None
+    codec: str | None = None
+    fps: float | None = None
+    modality: Modality | None = None
+    clock_offset_s: float | None = None
+    first_frame_jpeg: str | None = Field(None, description="The first frame, base64 JPEG.")
+
+
+class LivePerson(BaseModel):
+    box: Box
+    track_id: int
+    score: float
+    tracklet_id: str | None = Field(description="Search with it; null until the person is searchable.")
+
+
+class LiveBoxes(BaseModel):
+    camera_id: str
+    captured_at: datetime
+    modality: Modality
+    persons: list[LivePerson]
+
+
+class CropInfo(BaseModel):
+    index: int
+    url: str
+    box: tuple[float, float, float, float] = Field(description="x1 y1 x2 y2 in pixels of the frame.")
+    quality: float
+    pts_s: float
+    captured_at: datetime
+
+
+class Tracklet(BaseModel):
+    """An unbroken sighting of one person by one camera in one kind of light."""
+
+    id: str
+    camera_id: str
+    camera_name: str = Field(description="The camera's name now, or its id when it was removed.")
+    track_id: int
+    modality: Modality
+    started_at: datetime
+    ended_at: datetime
+    closed: bool = Field(description="False while the person is still in view.")
+    frame_count: int
+    quality: float
+    model_hash: str
+    crop_count: int
+    thumbnail_url: str
+    crops: list[CropInfo] | None = Field(None, description="Only when one tracklet is asked for.")
+
+
+class TrackletPage(BaseModel):
+    items: list[Tracklet]
+    next_cursor: str | None = Field(None, description="Give it back to go on; null at the end.")
+
+
+class PhotoPerson(BaseModel):
+    index: int
+    box: Box
+    score: float
+    whole_image: bool = Field(description="Nobody was detected, and the whole photo is taken for one person.")
+
+
+class Photo(BaseModel):
+    """What was found in a photo. The photo itself is not kept; its persons can be searched for an hour."""
+
+    id: str
+    expires_at: datetime
+    width_px: int
+    height_px: int
+    modality: Modality
+    modality_judged: bool = Field(description="True when the kind of light was judged from the photo.")
+    model_hash: str
+    persons: list[PhotoPerson]
+    preview_jpeg: str | None = Field(None, description="The upright photo, small, base64 JPEG, when asked for.")
+
+
+class SearchExample(Closed):
+    """A tracklet, or a person of an uploaded photo."""
+
+    tracklet_id: TrackletId | None = None
+    photo_id: str | None = Field(None, min_length=8, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")
+    person: int = Field(0, ge=0, le=49, description="Which person of the photo.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> SearchExample:
+        if (self.tracklet_id is None) == (self.photo_id is None):
+            raise ValueError("give either tracklet_id or photo_id")
+        return self
+
+
+class SearchFilters(Closed):
+    """Each narrows the search; the scope asked for is never widened."""
+
+    cameras: list[CameraId] | None = Field(None, min_length=1, max_length=1000, description="Only these cameras.")
+    exclude_cameras: list[CameraId] = Field([], max_length=1000)
+    modality: Modality | None = None
+    since: datetime | None = Field(None, description="Seen at or after, with offset.")
+    until: datetime | None = Field(None, description="Seen at or before, with offset.")
+    exclude_examples: bool = Field(True, description="Leave the example tracklets themselves out.")
+
+    @field_validator("since", "until")
+    @classmethod
+    def _with_offset(cls, moment: datetime | None) -> datetime | None:
+        if moment is not None and moment.tzinfo is None:
+            raise ValueError("a time needs its offset, such as 2026-01-31T18:00:00+01:00")
+        return moment
+
+    @model_validator(mode="after")
+    def _forwards(self) -> SearchFilters:
+        if self.since and self.until and self.until < self.since:
+            raise ValueError("until lies before since")
+        return self
+
+
+class SearchRequest(Closed):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "examples": [{"tracklet_id": "01K9ZB3Q0V5W1T8R6J2N4M7XCD"}],
+                    "filters": {"modality": "infrared", "since": "2026-01-31T18:00:00+01:00"},
+                    "k": 50,
+                }
+            ]
+        }
+    )
+
+    examples: list[SearchExample] = Field(min_length=1, max_length=20)
+    filters: SearchFilters = SearchFilters()
+    k: int = Field(50, ge=1, le=1000)
+
+
+class SearchMatch(BaseModel):
+    rank: int = Field(description="From 1.")
+    tracklet: Tracklet
+    cosine: float = Field(description="Similarity of the vectors, -1 to 1. Evidence, never proof.")
+    probability: float | None = Field(description="That it is the same person, where the model is calibrated.")
+    band: Literal["strong", "possible", "weak"] | None = Field(description="The probability in words.")
+    modality_pair: Literal["VV", "II", "VI"]
+
+
+class ModelInfo(BaseModel):
+    hash: str
+    label: str
+    interim: bool = Field(description="True: a stand-in that was not trained to find persons across day and night.")
+
+
+class SearchAnswer(BaseModel):
+    matches: list[SearchMatch]
+    model: ModelInfo
+    gallery_size: int = Field(description="Tracklets in the index.")
+    gallery_generation: int = Field(description="Rises whenever the index of this process changes.")
+    left_out_other_model: int = Field(description="Tracklets whose vectors come from another model.")
+    took_ms: float
+    note: str = Field(description="What an answer, and an empty one, means.")
+
+
+class EngineInfo(BaseModel):
+    purpose: str = Field(examples=["detection"])
+    backend: str
+    version: str
+    device: str
+    precision: str
+    threads: int | None
+    model: str
+
+
+class WorkerInfo(BaseModel):
+    """One worker: what it runs on, and how its tracklets reach the gallery."""
+
+    worker_id: str
+    engines: list[EngineInfo]
+    queued: int = Field(description="Tracklets on the worker's disk that the gallery has not yet.")
+    oldest_s: float | None = Field(description="For how long the oldest of them has waited.")
+    delivered: int
+    replayed: int = Field(description="Delivered again because Redis had been restarted or replaced.")
+    quarantined: int = Field(description="Set aside on the worker's disk because they cannot be delivered.")
+    away_s: float | None = Field(description="For how long Redis or the media store have not answered.")
+
+
+class SystemInfo(BaseModel):
+    version: str
+    python: str
+    model: ModelInfo | None = Field(description="Null while it loads.")
+    warning: str | None = Field(description="Something an operator must know, such as an interim model.")
+    photo_engines: Literal["loading", "ready", "failed"]
+    photo_engines_error: str | None
+    engines: list[EngineInfo] = Field(description="Of this API process, for photos.")
+    workers: list[WorkerInfo]
+    gallery_size: int
+    gallery_generation: int | None
+    gallery_index_bytes: int | None
+    gallery_left_out: int = Field(description="Tracklets of other models, or with broken records.")
+    cameras: int
+    redis: dict[str, str | int | float]

@@ -1,0 +1,92 @@
+"""Search the gallery for a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+
+from service.api.access import Serving
+from service.api.schema import ModelInfo, SearchAnswer, SearchMatch, SearchRequest
+from service.api.services import Services
+from service.api.tracklets import tracklet_shown
+from service.gallery import GalleryFilter
+from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
+from service.search import Example, ModelMismatch, SearchError, SearchOutcome, UnknownExample
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/search", tags=["search"], responses=PROBLEM_RESPONSES)
+NOTE = (
+    "Ranked by likeness: evidence, never proof. An answer without matches, or without the person, does not mean "
+    "that the person was not there."
+)
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    404: {"model": Problem, "description": "An example is not there, or no longer."},
+    409: {"model": Problem, "description": "Example and gallery come from different models."},
+}
+
+
+@router.post("", operation_id="search", summary="Search for a person", responses=_RESPONSES)
+async def search(request: SearchRequest, services: Serving) -> SearchAnswer:
+    """Give sightings, persons of photos, or both; several examples of one person are better than one.
+
+    The search is exact: filters are applied before it, and the scope asked for is never widened.
+    """
+    f = request.filters
+    filters = GalleryFilter(
+        cameras=frozenset(f.cameras) if f.cameras is not None else None,
+        modality=f.modality,
+        since=f.since,
+        until=f.until,
+        exclude_cameras=frozenset(f.exclude_cameras),
+    )
+
+    def run() -> SearchAnswer:
+        examples = [Example(e.tracklet_id, e.photo_id, e.person) for e in request.examples]
+        outcome = run_search(services, examples, filters, request.k, exclude_examples=f.exclude_examples)
+        return _shown(services, outcome)
+
+    async with services.search_slots:
+        return await run_in_threadpool(run)
+
+
+def run_search(
+    services: Services, examples: list[Example], filters: GalleryFilter, k: int, *, exclude_examples: bool = True
+) -> SearchOutcome:
+    """The search that API and dashboard share. Raises ProblemError with the right status."""
+    try:
+        outcome = services.require_searcher().search(examples, filters, k, exclude_examples=exclude_examples)
+    except UnknownExample as error:
+        raise ProblemError(404, "example-not-found", str(error)) from None
+    except ModelMismatch as error:
+        raise ProblemError(409, "model-mismatch", str(error)) from None
+    except SearchError as error:
+        raise ProblemError(422, "invalid", str(error)) from None
+    services.metrics.searches.observe(outcome.took_s)
+    return outcome
+
+
+def _shown(services: Services, outcome: SearchOutcome) -> SearchAnswer:
+    names = services.camera_names()
+    model = services.require_model()
+    return SearchAnswer(
+        matches=[
+            SearchMatch(
+                rank=m.rank,
+                tracklet=tracklet_shown(m.record, names),
+                cosine=m.cosine,
+                probability=m.probability,
+                band=m.band,
+                modality_pair=m.pair,
+            )
+            for m in outcome.matches
+        ],
+        model=ModelInfo(hash=model.hash, label=model.label, interim=model.interim),
+        gallery_size=outcome.gallery_size,
+        gallery_generation=outcome.generation,
+        left_out_other_model=outcome.left_out,
+        took_ms=outcome.took_s * 1000,
+        note=NOTE,
+    )

@@ -1,0 +1,220 @@
+"""Everything the routes and the pages work with, put together once."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import structlog
+from redis.exceptions import RedisError
+
+from models.types import Modality
+from pipeline.camera import CameraConfig
+from pipeline.camera_url import CameraUrlError, UrlPolicy, check_camera_url
+from pipeline.types import Image
+from service.api.engines import LoadedDetector, LoadedModel, PhotoEngines
+from service.api.photo_store import PhotoStore
+from service.api.probing import CameraProbe
+from service.camera_board import CameraHealthReader, CameraRegistry
+from service.gallery import Gallery, GalleryUnavailable, IndexFollower, MediaStore, VectorIndex
+from service.live import LiveHub
+from service.metrics import Metrics
+from service.problems import ProblemError
+from service.redis_server import connect, redis_url
+from service.search import PhotoPersonVector, Searcher
+from service.security.credentials import Credentials, ensure_admin_password
+from service.security.sessions import SessionStore
+from service.security.throttle import LoginThrottle
+from service.settings import Settings
+from service.worker_reports import WorkerReport, WorkerReports
+
+__all__ = ["Loaders", "Services", "build_services"]
+
+_log = structlog.get_logger(__name__)
+NAMES_KEPT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaders:
+    """How this process gets what is slow or outside: networks, the judge of light, a look at a camera."""
+
+    model: Callable[[], LoadedModel]
+    detector: Callable[[], LoadedDetector]
+    judge_photo: Callable[[Image], Modality]
+    probe: Callable[[CameraConfig, UrlPolicy], CameraProbe]
+
+
+@dataclass
+class Services:
+    """The services of one API process. `start` and `close` belong to the application's lifespan."""
+
+    settings: Settings
+    redis: Any
+    loaders: Loaders
+    gallery: Gallery
+    media: MediaStore
+    cameras: CameraRegistry
+    health: CameraHealthReader
+    live: LiveHub
+    credentials: Credentials
+    sessions: SessionStore
+    throttle: LoginThrottle
+    photos: PhotoStore
+    url_policy: UrlPolicy
+    metrics: Metrics = field(default_factory=Metrics)
+    index: VectorIndex | None = None
+    follower: IndexFollower | None = None
+    searcher: Searcher | None = None
+    # Heavy work in parallel only helps the queue grow: two photos, four searches, two cameras at a time.
+    photo_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    search_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
+    probe_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    password_checks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+
+    def __post_init__(self) -> None:
+        self.engines = PhotoEngines(self.loaders.model, self.loaders.detector, self._use_model)
+        self._names: tuple[float, dict[str, str]] = (-NAMES_KEPT_S, {})
+        self._closed = threading.Event()
+
+    def start(self) -> None:
+        """Begin loading networks and index in the background."""
+        self.engines.start()
+
+    def close(self) -> None:
+        self._closed.set()
+        if self.follower is not None:
+            self.follower.stop()
+        self.redis.close()
+
+    def _use_model(self, model: LoadedModel) -> None:
+        index = VectorIndex(model.dimension, model.hash)
+        self.searcher = Searcher(self.gallery, index, self._photo_person, model.calibration)
+        self.index = index
+        self.follower = IndexFollower(self.redis, index)
+        if not self._closed.is_set():
+            self.follower.start()
+
+    def _photo_person(self, photo_id: str, person: int) -> PhotoPersonVector | None:
+        photo = self.photos.get(photo_id)
+        if photo is None or person >= len(photo.vectors):
+            return None
+        return PhotoPersonVector(photo.vectors[person], photo.modality, photo.model_hash)
+
+    # -- what the routes ask ---------------------------------------------------------------------
+
+    def require_model(self) -> LoadedModel:
+        """The model in use. Raises ProblemError 503 while it loads."""
+        if self.engines.model is None:
+            self.engines.require()
+        assert self.engines.model is not None  # noqa: S101  require() has raised otherwise
+        return self.engines.model
+
+    def require_searcher(self) -> Searcher:
+        """The search. Raises ProblemError 503 until the first snapshot of the gallery is in the index."""
+        self.require_model()
+        if self.searcher is None or self.follower is None or not self.follower.stats().ready:
+            raise ProblemError(503, "index-loading", "The gallery is still being loaded.", headers={"Retry-After": "2"})
+        return self.searcher
+
+    def judge_photo(self, image: Image) -> Modality:
+        return self.loaders.judge_photo(image)
+
+    def not_ready(self) -> list[str]:
+        """Why this process cannot serve, in words; empty when it can."""
+        reasons = []
+        try:
+            self.redis.ping()
+        except Exception:
+            reasons.append("Redis does not answer.")
+        if self.engines.model is None:
+            reasons.append(
+                f"The re-identification model cannot be used: {self.engines.error}"
+                if self.engines.error
+                else "The re-identification model is loading."
+            )
+        elif self.follower is None or not self.follower.stats().ready:
+            reasons.append("The gallery is being loaded.")
+        return reasons
+
+    def worker_reports(self) -> tuple[WorkerReport, ...]:
+        """What the workers seen lately say about themselves."""
+        return WorkerReports(self.redis).read(self.health.workers())
+
+    def camera_configs(self) -> list[CameraConfig]:
+        return [record.config for record in self.cameras.list()]
+
+    def camera_names(self) -> Mapping[str, str]:
+        """Names by camera id, at most two seconds old."""
+        read_at, names = self._names
+        if time.monotonic() - read_at > NAMES_KEPT_S:
+            names = {config.id: config.name for config in self.camera_configs()}
+            self._names = (time.monotonic(), names)
+        return names
+
+    async def probe_camera(self, config: CameraConfig) -> CameraProbe:
+        """Look at a camera once: the policy first, then the stream."""
+        async with self.probe_slots:
+            return await asyncio.to_thread(self._probe, config)
+
+    def _probe(self, config: CameraConfig) -> CameraProbe:
+        try:
+            check_camera_url(config.url, self.url_policy)
+        except CameraUrlError as error:
+            return CameraProbe(reason=str(error))
+        return self.loaders.probe(config, self.url_policy)
+
+    def observe(self, now: datetime) -> None:
+        """Bring the gauges up to date."""
+        m = self.metrics
+        if self.index is not None:
+            stats = self.index.stats()
+            m.gallery_size.set(stats.rows)
+            m.gallery_memory.set(stats.vector_bytes)
+            m.gallery_left_out.set(stats.other_model + stats.refused)
+        try:
+            reports = list(self.health.get_many([c.id for c in self.camera_configs()]).values())
+            m.observe_workers(len(self.health.workers()), self.worker_reports())
+            m.redis_up.set(1)
+        except (GalleryUnavailable, RedisError, OSError):
+            m.redis_up.set(0)
+            reports = []
+        m.observe_cameras(reports, lambda report: max(0.0, (now - report.updated_at).total_seconds()))
+
+
+def build_services(settings: Settings, *, loaders: Loaders | None = None) -> Services:
+    """Connect and put together; the networks are loaded by `Services.start`.
+
+    Raises:
+        RedisServerError: nothing answers at the Redis address.
+    """
+    ensure_admin_password(settings.data_dir)
+    redis = connect(settings)
+    policy = settings.url_policy
+    credentials = Credentials(settings.data_dir)
+    return Services(
+        settings=settings,
+        redis=redis,
+        loaders=loaders or _real_loaders(settings),
+        gallery=Gallery(redis),
+        media=MediaStore(settings.media_base),
+        cameras=CameraRegistry(redis, check_url=partial(check_camera_url, policy=policy)),
+        health=CameraHealthReader(redis),
+        live=LiveHub(redis_url(settings)),
+        credentials=credentials,
+        sessions=SessionStore(redis, credentials, timedelta(hours=settings.session_hours)),
+        throttle=LoginThrottle(redis),
+        photos=PhotoStore(redis),
+        url_policy=policy,
+    )
+
+
+def _real_loaders(settings: Settings) -> Loaders:
+    from service.api.loading import real_loaders
+
+    return real_loaders(settings)

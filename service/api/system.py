@@ -1,0 +1,75 @@
+"""What runs here: engines, model, gallery, versions."""
+
+from __future__ import annotations
+
+import platform
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+
+from models.runtime.engine import EngineDescription
+from service.api.access import Serving
+from service.api.schema import EngineInfo, ModelInfo, SystemInfo, WorkerInfo
+from service.api.services import Services
+from service.api.version import package_version
+from service.problems import PROBLEM_RESPONSES
+from service.redis_server import describe
+from service.worker_reports import WorkerReport
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/system", tags=["system"], responses=PROBLEM_RESPONSES)
+INTERIM = "Interim model: it was not trained to find a person across day and night cameras. Do not rely on its results."
+
+
+@router.get("", operation_id="get_system", summary="What runs here")
+async def get_system(services: Serving) -> SystemInfo:
+    return await run_in_threadpool(_read, services)
+
+
+def _read(services: Services) -> SystemInfo:
+    model = services.engines.model
+    stats = services.index.stats() if services.index is not None else None
+    server = describe(services.redis)
+    return SystemInfo(
+        version=package_version(),
+        python=platform.python_version(),
+        model=ModelInfo(hash=model.hash, label=model.label, interim=model.interim) if model else None,
+        warning=INTERIM if model and model.interim else None,
+        photo_engines=services.engines.state,
+        photo_engines_error=services.engines.error,
+        engines=[_engine(purpose, engine) for purpose, engine in services.engines.descriptions],
+        workers=[_worker(report) for report in services.worker_reports()],
+        gallery_size=stats.rows if stats else 0,
+        gallery_generation=stats.generation if stats else None,
+        gallery_index_bytes=stats.vector_bytes if stats else None,
+        gallery_left_out=stats.other_model + stats.refused if stats else 0,
+        cameras=len(services.cameras.list()),
+        redis={"product": server.product, "version": server.version},
+    )
+
+
+def _worker(report: WorkerReport) -> WorkerInfo:
+    delivery = report.delivery
+    return WorkerInfo(
+        worker_id=report.worker_id,
+        engines=[_engine(purpose, engine) for purpose, engine in report.engines.items()],
+        queued=delivery.queued,
+        oldest_s=delivery.oldest_s,
+        delivered=delivery.delivered,
+        replayed=delivery.replayed,
+        quarantined=delivery.quarantined,
+        away_s=delivery.away_s,
+    )
+
+
+def _engine(purpose: str, engine: EngineDescription) -> EngineInfo:
+    return EngineInfo(
+        purpose=purpose,
+        backend=engine.backend,
+        version=engine.version,
+        device=engine.device,
+        precision=engine.precision,
+        threads=engine.threads,
+        model=engine.model,
+    )

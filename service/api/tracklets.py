@@ -1,0 +1,136 @@
+"""Sightings: list with a cursor, read one, its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+from starlette.concurrency import run_in_threadpool
+
+from models.types import Modality
+from service.api.access import Serving
+from service.api.schema import CameraId, CropInfo, Tracklet, TrackletPage
+from service.api.services import Services
+from service.gallery import GalleryFilter, TrackletRecord
+from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
+
+__all__ = ["router", "tracklet_or_404", "tracklet_shown"]
+
+router = APIRouter(prefix="/tracklets", tags=["tracklets"], responses=PROBLEM_RESPONSES)
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such tracklet."}}
+JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "A JPEG picture."}}
+TrackletIdPath = Path(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$", examples=["01K9ZB3Q0V5W1T8R6J2N4M7XCD"])
+
+
+@router.get("", operation_id="list_tracklets", summary="Sightings, newest first")
+async def list_tracklets(
+    services: Serving,
+    camera: Annotated[list[CameraId] | None, Query(max_length=1000, description="Only these cameras.")] = None,
+    modality: Modality | None = None,
+    since: Annotated[datetime | None, Query(description="Seen at or after, with offset.")] = None,
+    until: Annotated[datetime | None, Query(description="Seen at or before, with offset.")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None,
+) -> TrackletPage:
+    """The cursor stays right while sightings come and go."""
+
+    def read() -> TrackletPage:
+        try:
+            filters = GalleryFilter(
+                cameras=frozenset(camera) if camera else None, modality=modality, since=since, until=until
+            )
+            page = services.gallery.list(filters, limit=limit, cursor=cursor)
+        except ValueError as error:
+            raise ProblemError(422, "invalid", str(error)) from None
+        names = services.camera_names()
+        return TrackletPage(items=[tracklet_shown(r, names) for r in page.records], next_cursor=page.cursor)
+
+    return await run_in_threadpool(read)
+
+
+@router.get("/{tracklet_id}", operation_id="get_tracklet", summary="One sighting", responses=NOT_FOUND)
+async def get_tracklet(services: Serving, tracklet_id: str = TrackletIdPath) -> Tracklet:
+    def read() -> Tracklet:
+        return tracklet_shown(tracklet_or_404(services, tracklet_id), services.camera_names(), with_crops=True)
+
+    return await run_in_threadpool(read)
+
+
+@router.get(
+    "/{tracklet_id}/crops/{index}",
+    operation_id="get_tracklet_crop",
+    summary="One picture of a sighting",
+    response_class=Response,
+    responses={**NOT_FOUND, **JPEG},
+)
+async def get_crop(
+    services: Serving, index: Annotated[int, Path(ge=0, le=999)], tracklet_id: str = TrackletIdPath
+) -> Response:
+    def read() -> bytes:
+        record = tracklet_or_404(services, tracklet_id)
+        if index >= len(record.crops):
+            raise ProblemError(404, "crop-not-found", f"This sighting has {len(record.crops)} pictures.")
+        return _picture(services, record.crops[index].key)
+
+    return Response(await run_in_threadpool(read), media_type="image/jpeg")
+
+
+@router.get(
+    "/{tracklet_id}/thumbnail",
+    operation_id="get_tracklet_thumbnail",
+    summary="The best picture of a sighting, small",
+    response_class=Response,
+    responses={**NOT_FOUND, **JPEG},
+)
+async def get_thumbnail(services: Serving, tracklet_id: str = TrackletIdPath) -> Response:
+    def read() -> bytes:
+        record = tracklet_or_404(services, tracklet_id)
+        if record.thumbnail is None:
+            raise ProblemError(404, "crop-not-found", "The pictures of this sighting are gone.")
+        return _picture(services, record.thumbnail)
+
+    return Response(await run_in_threadpool(read), media_type="image/jpeg")
+
+
+def tracklet_or_404(services: Services, tracklet_id: str) -> TrackletRecord:
+    """The record. Raises ProblemError 404."""
+    record = services.gallery.get(tracklet_id)
+    if record is None:
+        raise ProblemError(404, "tracklet-not-found", "There is no such sighting.")
+    return record
+
+
+def tracklet_shown(record: TrackletRecord, names: Mapping[str, str], *, with_crops: bool = False) -> Tracklet:
+    """A record as the API tells of it."""
+    base = f"/api/v1/tracklets/{record.id}"
+    crops = [
+        CropInfo(
+            index=i, url=f"{base}/crops/{i}", box=c.box, quality=c.quality, pts_s=c.pts_s, captured_at=c.captured_at
+        )
+        for i, c in enumerate(record.crops)
+    ]
+    return Tracklet(
+        id=record.id,
+        camera_id=record.camera_id,
+        camera_name=names.get(record.camera_id, record.camera_id),
+        track_id=record.track_id,
+        modality=record.modality,
+        started_at=record.started_at,
+        ended_at=record.ended_at,
+        closed=record.closed,
+        frame_count=record.frame_count,
+        quality=record.quality,
+        model_hash=record.model_hash,
+        crop_count=len(record.crops),
+        thumbnail_url=f"{base}/thumbnail",
+        crops=crops if with_crops else None,
+    )
+
+
+def _picture(services: Services, key: str) -> bytes:
+    try:
+        return services.media.read(key)
+    except (KeyError, ValueError):
+        raise ProblemError(404, "crop-not-found", "The pictures of this sighting are gone.") from None

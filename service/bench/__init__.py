@@ -1,0 +1,1 @@
+"""Measurements that a user can repeat: ratios against a plain peer in the same run."""

@@ -1,0 +1,216 @@
+"""Commands that run the service: demo, serve, worker, api."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Annotated
+
+import typer
+
+from service.commands.console import configure_logging, fail, progress_line
+from service.settings import Settings, load_settings
+from service.supervisor import Child, Supervisor
+
+__all__ = ["register"]
+
+Progress = Callable[[str, float | None], None]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(demo)
+    app.command()(serve)
+    app.command()(worker)
+    app.command()(api)
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def worker(
+    name: Annotated[str | None, typer.Option(help="Tells workers on one machine apart; stable over restarts.")] = None,
+    capacity: Annotated[int, typer.Option(min=1, help="Hold at most so many cameras.")] = 64,
+) -> None:
+    """Run one worker: it takes cameras, follows persons, hands tracklets over."""
+    from service.worker_process import run_worker
+
+    settings = load_settings()
+    configure_logging(settings)
+    run_worker(settings, _stop_on_signals(), name=name, capacity=capacity)
+
+
+def api() -> None:
+    """Run the REST API and the dashboard."""
+    import uvicorn
+
+    from service.api import build_services, create_app
+
+    settings = load_settings()
+    configure_logging(settings)
+    app = create_app(settings, build_services(settings))
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+def serve() -> None:
+    """Run everything on this machine: embedded Redis, worker, API and dashboard."""
+    settings = load_settings()
+    configure_logging(settings)
+    _check_port(settings)
+    with progress_line() as progress:
+        _fetch_models(settings, progress)
+    with ExitStack() as stack:
+        revive = _redis_for(settings, stack)
+        _run(load_settings(), revive, fresh_password=False)
+
+
+def demo() -> None:
+    """Show Tapetum with demo cameras: no root, no Docker, no GPU."""
+    from service.demo_clips import demo_clips, start_demo_cameras
+
+    begun = time.monotonic()
+    base = load_settings()
+    configure_logging(base)
+    _check_port(base)
+    with progress_line() as progress:
+        _fetch_models(base, progress)
+        clips = demo_clips(base.cache_dir, progress)
+    # The demo never touches the cameras and records of a real installation.
+    os.environ["TAPETUM_DATA_DIR"] = str(base.data_dir / "demo")
+    os.environ["TAPETUM_CAMERA_ALLOW_LOOPBACK"] = "true"
+    with ExitStack() as stack:
+        cameras = stack.enter_context(start_demo_cameras(clips))
+        if not cameras.over_rtsp:
+            typer.echo(f"Demo cameras are files instead of RTSP streams: {cameras.reason}")
+            os.environ["TAPETUM_CAMERA_FILE_ROOTS"] = json.dumps(sorted({str(clip.path.parent) for clip in clips}))
+        settings = load_settings()
+        revive = _redis_for(settings, stack)
+        settings = load_settings()
+        _declare_demo_cameras(settings, {clip.camera_id: clip.name for clip in clips}, cameras.urls, cameras.over_rtsp)
+        for clip in clips:
+            if clip.simulated_infrared:
+                typer.echo(f"  {clip.name}: infrared is simulated from a colour video")
+        _run(settings, revive, fresh_password=True, begun=begun)
+
+
+def _fetch_models(settings: Settings, progress: Progress) -> None:
+    """Weights and exported models into the cache, with progress, before the processes start."""
+    from models.interim import interim_checkpoint
+    from models.weights import detector_onnx
+
+    detector_onnx(
+        settings.detector,
+        settings.cache_dir,
+        precision=settings.precision,
+        backend=settings.backend,
+        progress=progress,
+    )
+    if settings.checkpoint is None:
+        interim_checkpoint(settings.cache_dir, progress=progress)
+
+
+def _redis_for(settings: Settings, stack: ExitStack) -> Callable[[], object] | None:
+    """Children find Redis in their environment: the configured one, or an embedded one that ends with us.
+
+    Returns what starts the embedded one again when it has died.
+    """
+    from service.redis_server import embedded_redis
+
+    if settings.redis_url is not None:
+        return None
+    server = stack.enter_context(embedded_redis(settings))
+    os.environ["TAPETUM_REDIS_URL"] = server.url
+    return server.start
+
+
+def _declare_demo_cameras(settings: Settings, names: dict[str, str], urls: dict[str, str], over_rtsp: bool) -> None:
+    from pipeline.camera import CameraConfig
+    from service.camera_registry import CameraRegistry
+    from service.redis_server import connect
+
+    registry = CameraRegistry(connect(settings))
+    for camera_id, name in names.items():
+        registry.declare(CameraConfig(id=camera_id, name=name, url=urls[camera_id], loop=not over_rtsp))
+
+
+def _check_port(settings: Settings) -> None:
+    """Say at once that the port is taken: by then nothing was started, no password made, no camera declared."""
+    try:
+        socket.create_server((settings.host, settings.port)).close()
+    except OSError as error:
+        fail(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}. "
+            "Is Tapetum running already? TAPETUM_PORT chooses another port.",
+            1,
+        )
+
+
+def _run(
+    settings: Settings,
+    revive: Callable[[], object] | None,
+    *,
+    fresh_password: bool,
+    begun: float | None = None,
+) -> None:
+    """Start worker and API, wait until they answer, say where and how to log in, watch them until told to stop."""
+    from service.security.credentials import ensure_admin_password
+
+    stop = _stop_on_signals()
+    password = ensure_admin_password(settings.data_dir, reset=fresh_password)
+    supervisor = Supervisor([Child("api", ["api"]), Child("worker", ["worker"])], revive=revive)
+    supervisor.start()
+    watching = threading.Thread(target=supervisor.watch, args=(stop,), name="supervisor")
+    watching.start()
+    address = f"http://{settings.host}:{settings.port}"
+    try:
+        if not _wait_until_ready(address, stop):
+            return
+        took = f" after {time.monotonic() - begun:.0f} s" if begun is not None else ""
+        typer.echo(f"\n  Tapetum is ready{took}:  {address}\n")
+        if password is not None:
+            typer.echo(f"  User admin, password {password}\n")
+        typer.echo("  Ctrl-C ends it.\n")
+        stop.wait()
+    finally:
+        stop.set()
+        watching.join()
+
+
+def _wait_until_ready(address: str, stop: threading.Event) -> bool:
+    """Poll ``/health/ready``; says every half minute what is still missing."""
+    said = time.monotonic()
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through the proxy of the environment
+    while not stop.is_set():
+        try:
+            with direct.open(f"{address}/health/ready", timeout=2) as answer:
+                if answer.status == 200:
+                    return True
+        except urllib.error.HTTPError as error:
+            reason = error.read(500).decode(errors="replace")
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(error)
+        if time.monotonic() - said > 30:
+            said = time.monotonic()
+            typer.echo(f"still waiting: {reason}", err=True)
+        stop.wait(0.2)
+    return False

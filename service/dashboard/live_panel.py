@@ -1,0 +1,63 @@
+"""The left half: the live wall, or what to do when there is no camera yet."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from nicegui import run, ui
+
+from service.api.services import Services
+from service.dashboard import strings
+from service.dashboard.components import LiveWall
+from service.dashboard.wording import camera_tile
+
+__all__ = ["LivePanel"]
+
+
+class LivePanel:
+    """Built in place. `on_person` gets the id of a clicked person's sighting."""
+
+    def __init__(
+        self, services: Services, *, on_person: Callable[[str], Awaitable[None]], on_add: Callable[[], None]
+    ) -> None:
+        self._services = services
+        self._on_person = on_person
+        with ui.element("div").classes("tp-line"):
+            ui.html(f"<h2>{strings.LIVE}</h2>", sanitize=False)
+            ui.element("span").classes("tp-grow")
+            for meaning in (strings.BOX_READY, strings.BOX_NEW):
+                ui.html(f"<i></i>{meaning}", sanitize=False, tag="span").classes("tp-legend")
+        self._wall = LiveWall(socket_path="/api/v1/live", on_person=self._picked)
+        with ui.element("div").classes("tp-empty") as self._empty:
+            ui.icon("videocam", size="36px")
+            ui.html(f"<strong>{strings.NO_CAMERAS}</strong>", sanitize=False)
+            ui.label(strings.NO_CAMERAS_TEXT)
+            ui.button(strings.ADD_CAMERA, icon="add", on_click=on_add).props("no-caps unelevated text-color=black")
+        self._empty.set_visibility(False)
+
+    async def refresh(self) -> None:
+        """Read cameras and their health again. While Redis is away the tiles stay as they were."""
+        try:
+            tiles = await run.io_bound(self._read)
+        except Exception:
+            return
+        if tiles is None:
+            return
+        self._wall.show(tiles)
+        self._wall.set_visibility(bool(tiles))
+        self._empty.set_visibility(not tiles)
+
+    def _read(self) -> list[dict[str, Any]]:
+        now = datetime.now(UTC)
+        configs = self._services.camera_configs()
+        reports = self._services.health.get_many([c.id for c in configs])
+        return [camera_tile(c, reports.get(c.id), now) for c in configs]
+
+    async def _picked(self, person: dict[str, Any]) -> None:
+        tracklet_id = person.get("tracklet_id")
+        if isinstance(tracklet_id, str):
+            await self._on_person(tracklet_id)
+        else:
+            ui.notify(strings.NOT_SEARCHABLE, type="info", position="top")

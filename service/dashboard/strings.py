@@ -1,0 +1,123 @@
+"""Every word of the dashboard, in one place."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TITLE: Final = "Tapetum"
+INTERIM_TITLE: Final = "Interim model: do not rely on these results."
+INTERIM_TEXT: Final = (
+    "The model in use was not trained to find a person across day and night cameras. "
+    "Similarities below show that the system works, not who somebody is."
+)
+LOG_OUT: Final = "Log out"
+CAMERAS: Final = "Cameras"
+SIGHTINGS: Final = "{count} sightings"
+MODEL_LOADING: Final = "Photo search is starting"
+MODEL_FAILED: Final = "Photo search is not available: {reason}"
+
+DAY: Final = "DAY"
+NIGHT: Final = "NIGHT"
+
+LIVE: Final = "Live"
+NO_CAMERAS: Final = "No cameras yet"
+NO_CAMERAS_TEXT: Final = "Add a camera's stream address to see it here and to find people in it."
+ADD_CAMERA: Final = "Add a camera"
+PEOPLE_IN: Final = "People in {camera}"
+SEARCH_PERSON: Final = "Person {number} on {camera}: search for this person"
+NOT_YET: Final = "Person {number} on {camera}: just came into view, not searchable yet"
+BOX_READY: Final = "click to search"
+BOX_NEW: Final = "just came into view"
+NOT_SEARCHABLE: Final = "This person just came into view. Click again in a second or two."
+STATES: Final = {
+    "connecting": ("Connecting", "hourglass_empty"),
+    "live": ("Live", "videocam"),
+    "stalled": ("No new pictures", "pause_circle"),
+    "reconnecting": ("Reconnecting", "sync"),
+    "ended": ("Ended", "stop_circle"),
+    "failed": ("Cannot connect", "error_outline"),
+    "disabled": ("Switched off", "videocam_off"),
+    "waiting": ("Waiting for a worker", "hourglass_empty"),
+}
+
+SEARCH: Final = "Search"
+LOOKING_FOR: Final = "Looking for"
+CLEAR: Final = "Start over"
+REMOVE_EXAMPLE: Final = "Remove this example"
+ADD_EXAMPLE: Final = "Add to the search"
+SEARCH_THIS: Final = "Search with this one"
+START_HINT: Final = "Click a person in a live picture or a sighting below, or drop a photo of the person."
+LATEST: Final = "Latest sightings"
+NO_SIGHTINGS: Final = "Nobody has been seen yet"
+NO_SIGHTINGS_TEXT: Final = "Sightings appear here about two seconds after a person comes into view."
+SEARCHING: Final = "Searching"
+FOUND: Final = "{count} most similar, of {searched} sightings in the gallery"
+NOTHING: Final = "Nothing to show in this scope"
+NOTHING_TEXT: Final = (
+    "No sighting passes these filters. That says nothing about whether the person was there: "
+    "they may not have been seen, or not well enough."
+)
+LEFT_OUT: Final = "{count} sightings were left out because another model made them."
+EVIDENCE: Final = "Ranked by similarity. A high rank is a lead, not proof of identity."
+UNCALIBRATED: Final = "uncalibrated similarity"
+SCORE_IS: Final = "The figure is: {kind}."
+CALIBRATED: Final = "probability"
+BANDS: Final = {"strong": "Strong", "possible": "Possible", "weak": "Weak"}
+COSINE_TITLE: Final = "Cosine similarity of the two appearance vectors, -1 to 1"
+IN_VIEW: Final = "in view"
+FAILED: Final = "The search did not work: {reason}"
+STORE_AWAY: Final = "The gallery's store does not answer. Live pictures may go on; searching starts again by itself."
+
+FILTER_CAMERAS: Final = "Cameras"
+ALL_CAMERAS: Final = "All cameras"
+FILTER_LIGHT: Final = "Day or night"
+LIGHTS: Final = {"": "Day and night", "visible": "Day only", "infrared": "Night only"}
+FILTER_TIME: Final = "Time"
+TIMES: Final = {
+    0: "Any time",
+    15: "Last 15 min",
+    60: "Last hour",
+    480: "Last 8 hours",
+    1440: "Last 24 hours",
+    10080: "Last 7 days",
+}
+
+PHOTO: Final = {
+    "title": "Photo",
+    "choose": "Choose a photo",
+    "drop": "Drop, paste or choose a photo",
+    "busy": "Looking for people",
+    "nobody": "Nobody was found in this photo.",
+    "one": "One person was found.",
+    "many": "{count} people were found. Choose one.",
+    "whole_image": "Nobody was detected, so the whole photo is taken for one person.",
+    "whole": "Use the whole photo",
+    "person": "Search for person {number}",
+    "close": "Close photo",
+    "too_large": "The photo is larger than what is accepted.",
+    "unreachable": "Tapetum does not answer. Check the connection and try again.",
+}
+
+SIGHTING: Final = "Sighting"
+SEEN: Final = "Seen"
+QUALITY: Final = "Picture quality"
+FRAMES: Final = "Analysed frames"
+TRACK: Final = "Track"
+GONE: Final = "This sighting is no longer in the gallery."
+CLOSE: Final = "Close"
+
+CAMERA_NAME: Final = "Name"
+CAMERA_URL: Final = "Stream address"
+CAMERA_URL_HINT: Final = "rtsp://user:password@address/path. The password is never shown again."
+CAMERA_LIGHT: Final = "Day or night"
+CAMERA_LIGHTS: Final = {"": "Judge every picture", "visible": "Always day", "infrared": "Always night"}
+TEST: Final = "Test"
+TESTING: Final = "Connecting to the camera"
+TEST_OK: Final = "The camera answers"
+TEST_FAILED: Final = "The camera cannot be used"
+SAVE: Final = "Add camera"
+SAVED: Final = "{camera} was added."
+REMOVE: Final = "Remove"
+REMOVE_SURE: Final = "Remove {camera}? Its sightings stay in the gallery."
+REMOVED: Final = "{camera} was removed."
+CANCEL: Final = "Cancel"

@@ -1,0 +1,101 @@
+"""Values as an operator reads them: times in their own zone, states, sightings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pipeline.camera import CameraConfig, CameraHealth, CameraState
+from pipeline.camera_url import mask_url
+from service.dashboard import strings
+from service.gallery import TrackletRecord
+from service.search import Match
+
+__all__ = ["Clock", "camera_tile", "sighting_card"]
+
+REPORT_LASTS_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The operator's zone."""
+
+    zone: tzinfo
+
+    @classmethod
+    def of(cls, name: object, offset_min: object) -> Clock:
+        """From what the browser says: an IANA name, else minutes west of UTC as JavaScript counts them."""
+        try:
+            return cls(ZoneInfo(str(name)))
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            minutes = -int(offset_min) if isinstance(offset_min, (int, float)) else 0
+            return cls(timezone(timedelta(minutes=max(-1439, min(1439, minutes)))))
+
+    def short(self, moment: datetime) -> str:
+        """``14 Nov 18:03:22 +01:00``."""
+        return f"{self.day(moment)} {self.time(moment)}"
+
+    def day(self, moment: datetime) -> str:
+        local = moment.astimezone(self.zone)
+        return f"{local.day} {local:%b}"
+
+    def time(self, moment: datetime) -> str:
+        local = moment.astimezone(self.zone)
+        return f"{local:%H:%M:%S} {_offset(local)}"
+
+    def long(self, moment: datetime) -> str:
+        local = moment.astimezone(self.zone)
+        return f"{local:%A} {local.day} {local:%B %Y %H:%M:%S} UTC{_offset(local)}"
+
+
+def _offset(local: datetime) -> str:
+    text = local.strftime("%z")
+    return f"{text[:3]}:{text[3:5]}"
+
+
+def camera_tile(config: CameraConfig, health: CameraHealth | None, now: datetime) -> dict[str, Any]:
+    """What a tile of the live wall shows."""
+    state = "waiting"
+    if not config.enabled:
+        state = CameraState.DISABLED.value
+    elif health is not None and (now - health.updated_at).total_seconds() < REPORT_LASTS_S:
+        state = health.state.value
+    text, icon = strings.STATES[state]
+    reported = health if state not in ("waiting", "disabled") else None
+    return {
+        "id": config.id,
+        "name": config.name,
+        "state": state,
+        "state_text": text,
+        "icon": icon,
+        "reason": mask_url(reported.error) if reported and reported.error else "",
+        "modality": reported.modality.value if reported and reported.modality else None,
+        "fps": f"{reported.analysed_fps:.0f} fps" if reported and reported.analysed_fps >= 0.5 else "",
+    }
+
+
+def sighting_card(
+    record: TrackletRecord, names: Mapping[str, str], clock: Clock, match: Match | None = None
+) -> dict[str, Any]:
+    """What a card of the result grid shows."""
+    card: dict[str, Any] = {
+        "id": record.id,
+        "thumbnail": f"/api/v1/tracklets/{record.id}/thumbnail?r={record.revision}",
+        "camera": names.get(record.camera_id, record.camera_id),
+        "day": clock.day(record.started_at),
+        "time": clock.time(record.started_at),
+        "when_long": clock.long(record.started_at),
+        "modality": record.modality.value,
+        "in_view": not record.closed,
+    }
+    if match is not None:
+        card |= {
+            "rank": match.rank,
+            "score": f"{match.cosine:.2f}" if match.probability is None else f"{match.probability:.0%}",
+            "band": match.band,
+            "band_text": strings.BANDS[match.band] if match.band else "",
+        }
+    return card

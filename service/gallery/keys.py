@@ -1,0 +1,21 @@
+"""Names of the gallery's keys in Redis."""
+
+from __future__ import annotations
+
+from models.types import Modality
+
+RECORD = "tapetum:tracklet:"  # + id: hash
+ALL = "tapetum:tracklets"  # sorted set: id by start, microseconds
+CAMERAS = "tapetum:tracklets:cameras"  # set: cameras that ever had a tracklet
+LONGEST = "tapetum:tracklets:longest"  # longest duration so far, microseconds
+ERASED = "tapetum:tracklets:erased"  # sorted set: id by time of erasure
+CHANGES = "tapetum:changes"  # stream
+
+
+def record(tracklet_id: str) -> str:
+    return RECORD + tracklet_id
+
+
+def facet(camera_id: str, modality: Modality) -> str:
+    """Sorted set like `ALL`, of one camera and modality."""
+    return f"{ALL}:of:{camera_id}:{modality}"

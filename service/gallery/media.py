@@ -1,0 +1,168 @@
+"""Pictures of tracklets in any fsspec file system: a folder, S3 and others. Redis never holds pictures.
+
+A picture is named by its content, ``camera/date/tracklet/digest.jpg``: the record of an earlier revision keeps
+showing its own pictures until the next is written, and writing one twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from pathlib import Path
+
+import cv2
+import fsspec
+import numpy as np
+from fsspec.implementations.local import LocalFileSystem
+
+from service.gallery.records import CAMERA_ID, TRACKLET_ID
+
+__all__ = ["THUMBNAIL_HEIGHT_PX", "MediaError", "MediaStore", "make_thumbnail"]
+
+THUMBNAIL_HEIGHT_PX = 256
+_DIGEST = re.compile(r"[0-9a-f]{32}")
+_KEY = re.compile(rf"{CAMERA_ID.pattern}/\d{{4}}-\d{{2}}-\d{{2}}/{TRACKLET_ID.pattern}/[0-9a-f]{{32}}(\.thumb)?\.jpg")
+
+
+class MediaError(RuntimeError):
+    """The media store cannot serve; try again later."""
+
+
+class MediaStore:
+    """Pictures by key. Keys are checked here, so that nothing outside the store can be named.
+
+    Args:
+        base_url: fsspec URL, ``file:///…`` or ``s3://bucket/prefix``.
+        options: for the file system, as fsspec takes them.
+    """
+
+    def __init__(self, base_url: str, *, options: dict[str, str] | None = None):
+        try:
+            self._fs, self._base = fsspec.core.url_to_fs(base_url, **(options or {}))
+        except (ImportError, ValueError) as error:  # the package for this kind of store, or no such kind
+            raise MediaError(f"media_url: {error}") from None
+        self._local = isinstance(self._fs, LocalFileSystem)
+
+    @staticmethod
+    def key(camera_id: str, started_at: datetime, tracklet_id: str, digest: str, *, thumbnail: bool = False) -> str:
+        """Key of a picture whose content has the given digest, 32 hexadecimal figures."""
+        if not CAMERA_ID.fullmatch(camera_id) or not TRACKLET_ID.fullmatch(tracklet_id):
+            raise ValueError(f"expected a camera's and a tracklet's id, got {camera_id!r} and {tracklet_id!r}")
+        if not _DIGEST.fullmatch(digest):
+            raise ValueError(f"digest: expected 32 hexadecimal figures, got {digest[:40]!r}")
+        suffix = ".thumb.jpg" if thumbnail else ".jpg"
+        return f"{camera_id}/{started_at:%Y-%m-%d}/{tracklet_id}/{digest}{suffix}"
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write a picture as a whole or not at all; on a local disk it is safe against loss of power."""
+        self.write_many({key: data})
+
+    def write_many(self, pictures: Mapping[str, bytes]) -> None:
+        """Write pictures by key. When it fails, some may be there; writing them again is harmless."""
+        paths = {self._path(key): data for key, data in pictures.items()}
+        with _media_at_work():
+            if self._local:
+                _write_files({Path(path): data for path, data in paths.items()})
+                return
+            for path, data in paths.items():
+                try:
+                    self._fs.pipe_file(path, data)
+                except FileNotFoundError:  # a file system that has real folders
+                    self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+                    self._fs.pipe_file(path, data)
+
+    def read(self, key: str) -> bytes:
+        """Raises KeyError when there is no such picture, ValueError when the key is none of ours."""
+        path = self._path(key)
+        with _media_at_work():
+            try:
+                return bytes(self._fs.cat_file(path))
+            except FileNotFoundError:
+                raise KeyError(key) from None
+
+    def exists(self, key: str) -> bool:
+        path = self._path(key)
+        with _media_at_work():
+            return bool(self._fs.exists(path))
+
+    def keep_only(self, folder_of: str, keys: Collection[str]) -> int:
+        """Delete the pictures in the tracklet folder of one key that are not in `keys`. Returns how many."""
+        folder = self._path(folder_of).rpartition("/")[0]
+        kept = {key.rpartition("/")[2] for key in keys}
+        with _media_at_work():
+            try:
+                found = self._fs.ls(folder, detail=False, refresh=True)
+            except FileNotFoundError:
+                return 0
+            orphans = [path for path in found if str(path).rpartition("/")[2] not in kept]
+            for path in orphans:
+                with contextlib.suppress(FileNotFoundError):
+                    self._fs.rm_file(path)
+            if self._local and not kept:
+                with contextlib.suppress(OSError):
+                    Path(folder).rmdir()
+            return len(orphans)
+
+    def delete_tracklet(self, key: str) -> int:
+        """Delete every picture of the tracklet that the key belongs to."""
+        return self.keep_only(key, ())
+
+    def _path(self, key: str) -> str:
+        if not _KEY.fullmatch(key):
+            raise ValueError(f"media key: expected camera/date/tracklet/digest.jpg, got {key[:120]!r}")
+        return f"{self._base}/{key}"
+
+
+def make_thumbnail(jpeg: bytes, height_px: int = THUMBNAIL_HEIGHT_PX) -> bytes:
+    """A smaller JPEG of at most the given height. Raises ValueError when the picture cannot be decoded."""
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+    if image is None:
+        raise ValueError(f"expected a JPEG picture, got {len(jpeg)} bytes that are none")
+    height, width = image.shape[:2]
+    if height <= height_px:
+        return jpeg
+    size = (max(1, round(width * height_px / height)), height_px)
+    ok, data = cv2.imencode(
+        ".jpg", cv2.resize(image, size, interpolation=cv2.INTER_AREA), [cv2.IMWRITE_JPEG_QUALITY, 85]
+    )
+    if not ok:
+        raise ValueError(f"thumbnail of {size} could not be encoded")
+    return bytes(data)
+
+
+class _media_at_work(contextlib.AbstractContextManager[None]):  # noqa: N801 - used like a function
+    """Turn every trouble of the file system into MediaError."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, (KeyError, ValueError, MediaError)) or not isinstance(error, Exception):
+            return
+        raise MediaError(f"media store: {type(error).__name__}: {error}") from error
+
+
+def _write_files(files: Mapping[Path, bytes]) -> None:
+    folders = set()
+    for path, data in files.items():
+        if path.exists() and path.stat().st_size == len(data):
+            continue  # named by its content
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial = path.with_name(f".{secrets.token_hex(8)}.part")
+        try:
+            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        folders.add(path.parent)
+    for folder in folders:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

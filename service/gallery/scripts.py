@@ -1,0 +1,67 @@
+"""The Lua scripts of the gallery: each is one atomic step, so that no death in between leaves half a record.
+
+The ``#!lua`` line makes the server refuse a script as a whole when it is out of memory or a read-only replica.
+"""
+
+from __future__ import annotations
+
+# KEYS: record, all, facet, cameras, longest, erased, changes
+# ARGV: id, revision, started, duration, camera, modality, maxlen of the stream, then fields and values
+# Returns 0 stored, 1 stale, 2 erased, 3 belongs to another camera or modality
+PUT = """#!lua
+if redis.call('ZSCORE', KEYS[6], ARGV[1]) then return 2 end
+local old = redis.call('HMGET', KEYS[1], 'revision', 'camera', 'modality')
+if old[1] then
+  if tonumber(old[1]) >= tonumber(ARGV[2]) then return 1 end
+  if old[2] ~= ARGV[5] or old[3] ~= ARGV[6] then return 3 end
+end
+redis.call('HSET', KEYS[1], unpack(ARGV, 8))
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
+redis.call('SADD', KEYS[4], ARGV[5])
+if tonumber(redis.call('GET', KEYS[5]) or 0) < tonumber(ARGV[4]) then redis.call('SET', KEYS[5], ARGV[4]) end
+redis.call('XADD', KEYS[7], 'MAXLEN', '~', ARGV[7], '*',
+  'op', 'put', 'id', ARGV[1], 'revision', ARGV[2], 'camera', ARGV[5])
+return 0
+"""
+
+# KEYS: record, all, erased, changes. ARGV: id, maxlen, seconds for which the erasure is remembered
+# Returns 1 when there was a record. What comes late for an erased id is refused by PUT.
+DELETE = """#!lua
+local old = redis.call('HMGET', KEYS[1], 'camera', 'modality')
+local now = tonumber(redis.call('TIME')[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - tonumber(ARGV[3]))
+redis.call('ZADD', KEYS[3], now, ARGV[1])
+local known = redis.call('ZREM', KEYS[2], ARGV[1])
+if old[1] and old[2] then redis.call('ZREM', KEYS[2] .. ':of:' .. old[1] .. ':' .. old[2], ARGV[1]) end
+local gone = redis.call('DEL', KEYS[1])
+if gone == 0 and known == 0 then return 0 end
+redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[2], '*',
+  'op', 'delete', 'id', ARGV[1], 'camera', old[1] or '')
+return 1
+"""
+
+# KEYS: records. Returns one string: for each record the lengths of seven fields (4 bytes each, little-endian),
+# then the fields; a missing record has empty ones. One reply of hundreds of records is several times faster to
+# read than hundreds of replies.
+ROWS = """#!lua flags=no-writes
+local out = {}
+for _, key in ipairs(KEYS) do
+  local f = redis.pcall('HMGET', key, 'revision', 'camera', 'modality', 'started', 'ended', 'model', 'vector')
+  if f.err then f = {} end
+  for i = 1, 7 do f[i] = f[i] or '' end
+  out[#out + 1] = struct.pack('<I4I4I4I4I4I4I4', #f[1], #f[2], #f[3], #f[4], #f[5], #f[6], #f[7])
+  out[#out + 1] = table.concat(f)
+end
+return table.concat(out)
+"""
+
+# KEYS: records. Returns their revisions as one string, comma-separated; -1 for none.
+REVISIONS = """#!lua flags=no-writes
+local out = {}
+for i, key in ipairs(KEYS) do
+  local revision = redis.pcall('HGET', key, 'revision')
+  out[i] = type(revision) == 'string' and revision or '-1'
+end
+return table.concat(out, ',')
+"""

@@ -1,0 +1,239 @@
+"""From examples to ranked sightings: one exact search over one model's vectors, with the filters inside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from models.calibration import Calibration
+from models.types import Modality
+from pipeline.types import FloatArray
+from service.gallery import Gallery, GalleryFilter, TrackletRecord, VectorIndex
+
+__all__ = [
+    "Band",
+    "Example",
+    "Match",
+    "ModelMismatch",
+    "PhotoLookup",
+    "PhotoPersonVector",
+    "SearchError",
+    "SearchOutcome",
+    "Searcher",
+    "UnknownExample",
+    "modality_pair",
+]
+
+MAX_EXAMPLES = 20
+MAX_K = 1000
+Pair = Literal["VV", "II", "VI"]
+Band = Literal["strong", "possible", "weak"]
+STRONG, POSSIBLE = 0.8, 0.4
+
+
+class SearchError(ValueError):
+    """The search cannot be made as asked; the message says why."""
+
+
+class UnknownExample(SearchError):  # noqa: N818  a kind of SearchError
+    """An example is not (or no longer) there."""
+
+
+class ModelMismatch(SearchError):  # noqa: N818  a kind of SearchError
+    """Query and gallery come from different models and are never compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A sighting, or a person of a photo."""
+
+    tracklet_id: str | None = None
+    photo_id: str | None = None
+    person: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.tracklet_id is None) == (self.photo_id is None):
+            raise SearchError("an example: expected either a tracklet or a person of a photo")
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoPersonVector:
+    """A person of a stored photo: ``float32[D]``."""
+
+    vector: FloatArray = field(repr=False)
+    modality: Modality
+    model_hash: str
+
+
+PhotoLookup = Callable[[str, int], "PhotoPersonVector | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One ranked sighting. `probability` and `band` are None where the model is not calibrated."""
+
+    rank: int
+    record: TrackletRecord
+    cosine: float
+    pair: Pair
+    probability: float | None
+    band: Band | None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOutcome:
+    """The answer, and what it was an answer about.
+
+    Attributes:
+        examples: the example sightings that were used.
+        left_out: sightings that another model made, or whose record is broken.
+    """
+
+    matches: tuple[Match, ...]
+    examples: tuple[TrackletRecord, ...]
+    gallery_size: int
+    generation: int
+    left_out: int
+    took_s: float
+
+
+class Searcher:
+    """Searches one process's index.
+
+    Args:
+        photo: finds a person of an uploaded photo.
+        calibration: the checkpoint's, None when it has none.
+    """
+
+    def __init__(
+        self, gallery: Gallery, index: VectorIndex, photo: PhotoLookup, calibration: Calibration | None
+    ) -> None:
+        self._gallery = gallery
+        self._index = index
+        self._photo = photo
+        self._calibration = calibration
+
+    def search(
+        self,
+        examples: Sequence[Example],
+        filters: GalleryFilter | None = None,
+        k: int = 50,
+        *,
+        exclude_examples: bool = True,
+    ) -> SearchOutcome:
+        """The `k` most similar sightings that pass the filters.
+
+        Several examples are one query: the mean of their unit vectors.
+
+        Raises:
+            SearchError: nothing to search with, too many examples, or k out of range.
+            UnknownExample: an example is not there.
+            ModelMismatch: an example was made by another model than the gallery.
+            GalleryUnavailable: Redis is away.
+        """
+        started = time.perf_counter()
+        if not 1 <= len(examples) <= MAX_EXAMPLES:
+            raise SearchError(f"examples: expected 1 to {MAX_EXAMPLES}, got {len(examples)}")
+        if not 1 <= k <= MAX_K:
+            raise SearchError(f"k: expected 1 to {MAX_K}, got {k}")
+        records, vectors, modalities = self._resolve(examples)
+        filters = filters or GalleryFilter()
+        if exclude_examples:
+            filters = replace(filters, exclude_ids=filters.exclude_ids | {r.id for r in records})
+        stats = self._index.stats()
+        hits = self._index.search(_mean(vectors)[None, :], k, filters)[0]
+        found = self._gallery.get_many(hits.ids)
+        matches: list[Match] = []
+        for tracklet_id, cosine in zip(hits.ids, hits.cosines.tolist(), strict=True):
+            record = found.get(tracklet_id)
+            # The index may be a moment behind: what was erased or re-embedded meanwhile is not shown.
+            if record is None or record.model_hash != self._index.model_hash:
+                continue
+            matches.append(self._match(len(matches) + 1, record, cosine, modalities))
+        return SearchOutcome(
+            matches=tuple(matches),
+            examples=tuple(records),
+            gallery_size=stats.rows,
+            generation=stats.generation,
+            left_out=stats.other_model + stats.refused,
+            took_s=time.perf_counter() - started,
+        )
+
+    def _resolve(self, examples: Sequence[Example]) -> tuple[list[TrackletRecord], list[FloatArray], list[Modality]]:
+        ids = [e.tracklet_id for e in examples if e.tracklet_id is not None]
+        known = self._gallery.get_many(ids) if ids else {}
+        records: list[TrackletRecord] = []
+        vectors: list[FloatArray] = []
+        modalities: list[Modality] = []
+        for example in examples:
+            if example.tracklet_id is not None:
+                record = known.get(example.tracklet_id)
+                if record is None:
+                    raise UnknownExample(f"There is no sighting {example.tracklet_id}; it may have been erased.")
+                self._check_model(record.model_hash)
+                records.append(record)
+                vectors.append(record.vector)
+                modalities.append(record.modality)
+            else:
+                assert example.photo_id is not None  # noqa: S101  Example has checked it
+                person = self._photo(example.photo_id, example.person)
+                if person is None:
+                    raise UnknownExample(
+                        f"There is no person {example.person} in that photo, or the photo is older than an hour. "
+                        "Send it again."
+                    )
+                self._check_model(person.model_hash)
+                vectors.append(person.vector)
+                modalities.append(person.modality)
+        return records, vectors, modalities
+
+    def _check_model(self, model_hash: str) -> None:
+        if model_hash != self._index.model_hash:
+            raise ModelMismatch(
+                "The example was made by another model than the gallery's index uses, so they cannot be compared. "
+                "Re-embed the gallery, or send the photo again."
+            )
+
+    def _match(self, rank: int, record: TrackletRecord, cosine: float, queries: Sequence[Modality]) -> Match:
+        query = leading_modality(queries)
+        curve = self._calibration.of(query, record.modality) if self._calibration else None
+        probability = curve.probability(cosine) if curve else None
+        pair = modality_pair(query, record.modality)
+        return Match(rank, record, min(1.0, max(-1.0, cosine)), pair, probability, band(probability))
+
+
+def leading_modality(queries: Sequence[Modality]) -> Modality:
+    """The kind of light that most examples have; visible when even."""
+    visible = sum(m is Modality.VISIBLE for m in queries)
+    return Modality.VISIBLE if 2 * visible >= len(queries) else Modality.INFRARED
+
+
+def modality_pair(query: Modality, found: Modality) -> Pair:
+    """VV, II or VI."""
+    if query is not found:
+        return "VI"
+    return "VV" if found is Modality.VISIBLE else "II"
+
+
+def band(probability: float | None) -> Band | None:
+    """The probability in words."""
+    if probability is None:
+        return None
+    return "strong" if probability >= STRONG else "possible" if probability >= POSSIBLE else "weak"
+
+
+def _mean(vectors: Sequence[FloatArray]) -> FloatArray:
+    """``float32[D]`` of unit length: the mean of unit vectors."""
+    stack = np.stack(vectors).astype(np.float32)
+    norms = np.linalg.norm(stack, axis=1, keepdims=True)
+    if not np.isfinite(stack).all() or not (norms > 0).all():
+        raise SearchError("an example's vector is not usable")
+    mean = (stack / norms).mean(axis=0)
+    length = float(np.linalg.norm(mean))
+    if length < 1e-6:
+        raise SearchError("the examples point in opposite directions; search with them one by one")
+    return np.asarray(mean / length, np.float32)

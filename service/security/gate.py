@@ -1,0 +1,190 @@
+"""The gate: nothing of the application, HTTP or websocket, is reached without a login unless listed here.
+
+It stands in front of everything that is mounted (API, pages, their assets and sockets, metrics, the OpenAPI
+document), so that a route added later is closed until somebody opens it on purpose.
+"""
+
+from __future__ import annotations
+
+import functools
+import secrets
+import time
+from collections.abc import Callable
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import anyio
+import structlog
+from anyio import to_thread
+from redis.exceptions import RedisError
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.problems import ProblemError, problem_response
+from service.security.credentials import CredentialsError
+from service.security.origin import check_body_kind, check_same_origin
+from service.security.sessions import Session, SessionStore
+
+__all__ = ["COOKIE", "Gate"]
+
+COOKIE = "tapetum_session"
+OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/login", "/login/login.css", "/login/login.js"})
+SESSION_PATH = "/api/v1/session"
+METRICS_PATH = "/metrics"
+# A long answer (live pictures, the page's socket) ends at most so long after its session did.
+RECHECK_S = 10.0
+UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+_log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+
+class Gate:
+    """ASGI middleware that lets through who has a session, by cookie or ``Authorization: Bearer``."""
+
+    def __init__(self, app: ASGIApp, *, sessions: SessionStore, metrics_token: str | None = None) -> None:
+        self._app = app
+        self._sessions = sessions
+        self._metrics_token = metrics_token
+        # Redis being slow must not use up the threads that the routes work in.
+        self._threads = functools.cache(lambda: anyio.CapacityLimiter(16))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        try:
+            session = await self._admit(scope)
+        except ProblemError as refusal:
+            await self._refuse(scope, receive, send, refusal)
+            return
+        scope.setdefault("state", {})["session"] = session
+        if session is None:
+            await self._app(scope, receive, send)
+        else:
+            await self._watched(session, scope, receive, send)
+
+    async def _admit(self, scope: Scope) -> Session | None:
+        """The session to go on with, None where none is needed. Raises ProblemError otherwise."""
+        headers, path = Headers(scope=scope), scope["path"]
+        method = scope.get("method", "GET")
+        if scope["type"] == "http":
+            if path in OPEN_PATHS and method in ("GET", "HEAD"):
+                return None
+            if path == SESSION_PATH and method == "POST":
+                check_body_kind(headers, by_cookie=False)
+                check_same_origin(headers, demand=False)
+                return None
+            if path == METRICS_PATH and self._is_metrics_token(bearer_token(headers)):
+                return None
+        bearer = bearer_token(headers)
+        token = bearer or cookie_token(headers)
+        session = await self._asked(lambda: self._sessions.find(token)) if token else None
+        if session is None:
+            raise ProblemError(
+                401, "not-logged-in", "Log in first.", headers={"WWW-Authenticate": 'Bearer realm="tapetum"'}
+            )
+        by_cookie = bearer is None
+        if scope["type"] == "websocket":
+            if by_cookie:
+                check_same_origin(headers, demand=True)
+        elif method in UNSAFE or method not in ("GET", "HEAD", "OPTIONS"):
+            if by_cookie:
+                check_same_origin(headers, demand=True)
+            check_body_kind(headers, by_cookie=by_cookie)
+        return session
+
+    def _is_metrics_token(self, token: str | None) -> bool:
+        if not (token and self._metrics_token):
+            return False
+        return secrets.compare_digest(token.encode(), self._metrics_token.encode())
+
+    async def _asked(self, question: Callable[[], T]) -> T:
+        try:
+            return await to_thread.run_sync(question, limiter=self._threads())
+        except RedisError as error:
+            _log.warning("session_store_unreachable", error=type(error).__name__)
+            raise ProblemError(
+                503,
+                "store-unavailable",
+                "The gallery's store does not answer, so logins cannot be checked. Try again shortly.",
+                headers={"Retry-After": "5"},
+            ) from None
+        except CredentialsError as error:
+            _log.error("credentials_unreadable", error=str(error))
+            raise ProblemError(503, "credentials-unreadable", "The password file cannot be read.") from None
+
+    async def _watched(self, session: Session, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application, and look again now and then whether the session still lives."""
+        looked_at = time.monotonic()
+        ended = False
+
+        async def lives() -> bool:
+            nonlocal looked_at, ended
+            if not ended and time.monotonic() - looked_at > RECHECK_S:
+                looked_at = time.monotonic()
+                try:
+                    ended = await self._asked(lambda: self._sessions.again(session.key)) is None
+                except ProblemError:
+                    return True  # Redis is away: streams that were let in go on, new requests are refused
+            return not ended
+
+        async def watched_receive() -> Message:
+            message = await receive()
+            if message["type"] == "websocket.receive" and not await lives():
+                return {"type": "websocket.disconnect", "code": 4401, "reason": "session ended"}
+            return message
+
+        async def watched_send(message: Message) -> None:
+            if not await lives():
+                raise OSError("session ended")
+            await send(message)
+
+        try:
+            await self._app(scope, watched_receive, watched_send)
+        except (OSError, ClientDisconnect):
+            if not ended:
+                raise
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, refusal: ProblemError) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 4401 if refusal.status_code == 401 else 4403, "reason": ""})
+            return
+        wants_page = "text/html" in Headers(scope=scope).get("accept", "")
+        is_page = scope.get("method") == "GET" and wants_page and not scope["path"].startswith("/api/")
+        if refusal.status_code == 401 and is_page:
+            where = quote(scope["path"])
+            start: dict[str, Any] = {
+                "type": "http.response.start",
+                "status": 303,
+                "headers": [(b"location", f"/login?next={quote(where, safe='')}".encode()), (b"content-length", b"0")],
+            }
+            await send(start)
+            await send({"type": "http.response.body", "body": b""})
+            return
+        response = problem_response(
+            refusal.status_code,
+            refusal.code,
+            refusal.detail,
+            request_id=scope.get("state", {}).get("request_id"),
+            headers=refusal.headers,
+        )
+        await response(scope, receive, send)
+
+
+def bearer_token(headers: Headers) -> str | None:
+    """The token of ``Authorization: Bearer``, or None."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def cookie_token(headers: Headers) -> str | None:
+    """The token of the session cookie, or None."""
+    try:
+        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return None
+    return morsel.value if morsel else None

@@ -1,0 +1,91 @@
+"""The outermost layer: a correlation id, security headers, and a plain answer when something breaks."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.problems import problem_response
+
+__all__ = ["Shell"]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_log = structlog.get_logger(__name__)
+
+_ALWAYS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+}
+_POLICY_API = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_POLICY_LOGIN = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+# NiceGUI compiles Vue templates in the browser (unsafe-eval) and starts from inline scripts.
+_POLICY_PAGE = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+
+
+def _policy(path: str) -> str:
+    if path.startswith(("/api/", "/health/", "/metrics")):
+        return _POLICY_API
+    return _POLICY_LOGIN if path == "/login" or path.startswith("/login/") else _POLICY_PAGE
+
+
+class Shell:
+    """ASGI middleware around everything else."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+        extra = self._headers(scope, request_id)
+        started = False
+
+        async def dressed(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in extra.items():
+                    headers[name] = value
+                if scope["path"].startswith("/api/") or scope["path"] == "/":
+                    headers["cache-control"] = "no-store"
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, dressed)
+            except Exception:
+                _log.exception("request_failed", method=scope.get("method"), path=scope["path"])
+                if started or scope["type"] == "websocket":
+                    raise
+                response = problem_response(
+                    500,
+                    "internal",
+                    "Something broke in Tapetum. The log holds the details under the request id.",
+                    request_id=request_id,
+                )
+                await response(scope, receive, dressed)
+
+    @staticmethod
+    def _headers(scope: Scope, request_id: str) -> Mapping[str, str]:
+        return {**_ALWAYS, "content-security-policy": _policy(scope["path"]), "x-request-id": request_id}

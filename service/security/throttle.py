@@ -1,0 +1,50 @@
+"""Slows down password guessing: counts attempts in Redis, per address and over all addresses."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["LoginThrottle"]
+
+_PREFIX = "tapetum:login:"
+
+
+@dataclass(frozen=True, slots=True)
+class LoginThrottle:
+    """A fixed window per address and one over all.
+
+    An attempt is counted before the password is looked at, so that many at once gain nothing.
+    A right password clears its address. The limit over all addresses is per minute and generous: it stops
+    a distributed guess without letting a stranger lock the operator out for long.
+    """
+
+    redis: Any
+    per_address: int = 10
+    per_address_window_s: int = 900
+    over_all: int = 120
+    over_all_window_s: int = 60
+
+    def admit(self, address: str) -> int:
+        """Count one attempt. Returns 0 when it may go on, else the seconds to wait."""
+        wait = 0
+        for key, limit, window_s in (
+            (self._key(address), self.per_address, self.per_address_window_s),
+            (_PREFIX + "all", self.over_all, self.over_all_window_s),
+        ):
+            with self.redis.pipeline(transaction=True) as pipe:
+                pipe.set(key, 0, ex=window_s, nx=True)
+                pipe.incr(key)
+                pipe.ttl(key)
+                _, count, ttl_s = pipe.execute()
+            if count > limit:
+                wait = max(wait, int(ttl_s), 1)
+        return wait
+
+    def clear(self, address: str) -> None:
+        self.redis.delete(self._key(address))
+
+    @staticmethod
+    def _key(address: str) -> str:
+        return _PREFIX + hashlib.sha256(address.encode()).hexdigest()[:32]

@@ -1,0 +1,125 @@
+"""The configuration: one TOML file plus ``TAPETUM_*`` environment variables, read once and frozen."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import SettingsError as SourcesError
+
+from pipeline.camera_url import UrlPolicy
+
+__all__ = ["Settings", "SettingsError", "load_settings"]
+
+Backend = Literal["auto", "onnxruntime", "openvino", "tensorrt"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+
+
+class SettingsError(ValueError):
+    """The configuration is wrong; the message names the key."""
+
+
+def _home(variable: str, fallback: str) -> Path:
+    base = os.environ.get(variable)
+    return (Path(base) if base else Path.home() / fallback) / "tapetum"
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured. Names are ``TAPETUM_`` plus the upper-case field name."""
+
+    model_config = SettingsConfigDict(env_prefix="TAPETUM_", frozen=True, extra="forbid")
+
+    data_dir: Path = Field(
+        default_factory=lambda: _home("XDG_DATA_HOME", ".local/share"),
+        description="Redis persistence, spool, crops, password.",
+    )
+    cache_dir: Path = Field(
+        default_factory=lambda: _home("XDG_CACHE_HOME", ".cache"),
+        description="Weights, exported models, compiled engines, demo clips. Can be deleted.",
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="redis://, rediss:// or unix://. Unset: an embedded server in data_dir."
+    )
+    media_url: str | None = Field(
+        None, description="fsspec URL for crops, e.g. s3://bucket/tapetum. Unset: data_dir/media."
+    )
+    host: str = "127.0.0.1"
+    port: int = Field(8420, ge=1, le=65535)
+    metrics_token: SecretStr | None = Field(None, description="Bearer token that may read /metrics.")
+    session_hours: float = Field(12.0, gt=0, le=24 * 30)
+
+    detector: str = Field("yolov7", description="yolov7, yolov7-tiny, or any file or name that Ultralytics loads.")
+    detector_confidence: float = Field(0.4, gt=0, lt=1)
+    detector_size_px: int = Field(
+        640, ge=160, le=1920, multiple_of=32, description="Longer side of the detector's input."
+    )
+    live_detector_size_px: int = Field(
+        416,
+        ge=160,
+        le=1920,
+        description="The same for live cameras on a CPU: smaller, so that more are seen more often.",
+    )
+    checkpoint: Path | None = Field(None, description="Re-identification checkpoint. Unset: the interim one.")
+    backend: Backend = "auto"
+    precision: Precision = "auto"
+    threads: int | None = Field(
+        None, ge=1, le=256, description="Cores for the detector on a CPU. Unset: all this process may use."
+    )
+
+    camera_allow_private: bool = Field(
+        True, description="Cameras on private networks (10/8, 172.16/12, 192.168/16, fc00::/7)."
+    )
+    camera_allow_loopback: bool = Field(False, description="Cameras on this machine; the demo needs it.")
+    camera_file_roots: tuple[Path, ...] = Field((), description="Folders whose video files may be used as cameras.")
+    max_upload_bytes: int = Field(20 * 2**20, ge=1024)
+    max_photo_pixels: int = Field(50_000_000, ge=10_000)
+    log_json: bool = False
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def url_policy(self) -> UrlPolicy:
+        """Which camera addresses are allowed, for every way in."""
+        return UrlPolicy(
+            allow_private=self.camera_allow_private,
+            allow_loopback=self.camera_allow_loopback,
+            file_roots=self.camera_file_roots,
+        )
+
+    @property
+    def media_base(self) -> str:
+        return self.media_url or (self.data_dir / "media").as_uri()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
+        file = os.environ.get("TAPETUM_CONFIG")
+        if file:
+            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
+        return tuple(sources)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the configuration; ``TAPETUM_CONFIG`` names the TOML file. Raises SettingsError naming the key."""
+    file = os.environ.get("TAPETUM_CONFIG")
+    if file and not Path(file).is_file():
+        raise SettingsError(f"TAPETUM_CONFIG: no file at {file}")
+    try:
+        return Settings(**overrides)
+    except SourcesError as error:  # a value that is not the JSON its type wants
+        raise SettingsError(f"configuration: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"TAPETUM_CONFIG: {file} is not TOML: {error}") from None
+    except ValidationError as error:
+        lines = [f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors(include_input=False)]
+        raise SettingsError("configuration: " + "; ".join(lines)) from None

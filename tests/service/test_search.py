@@ -1,0 +1,171 @@
+"""The search itself, over a real index that follows a real server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.api_world import (
+    CALIBRATION,
+    COLOURS,
+    MODEL_HASH,
+    START,
+    ColourEmbedder,
+    World,
+    client_of,
+    foreseeable_loaders,
+    record_of,
+    world_in,
+)
+
+from models.types import Modality
+from pipeline.types import FloatArray
+from service.gallery import GalleryFilter, TrackletRecord
+from service.search import Example, ModelMismatch, SearchError, UnknownExample, band, modality_pair
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    loaders = foreseeable_loaders(calibration=CALIBRATION)
+    with world_in(tmp_path_factory.mktemp("search"), loaders=loaders) as world, client_of(world):
+        yield world
+
+
+@pytest.fixture(scope="module")
+def records(world: World) -> list[TrackletRecord]:
+    """Four colours on three cameras, day and night, and one of another model."""
+    made = []
+    for number in range(24):
+        colour = list(COLOURS)[number % 4]
+        light = Modality.INFRARED if number // 4 % 2 else Modality.VISIBLE
+        camera = ("gate", "hall", "yard")[number // 8]
+        made.append(record_of(world.services.media, colour, number=number + 1, camera=camera, modality=light))
+    made.append(record_of(world.services.media, "red", number=99, model_hash="another-model"))
+    world.services.gallery.put_many(made)
+    deadline = time.monotonic() + 10
+    assert world.services.index is not None
+    while len(world.services.index) < 24 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(world.services.index) == 24
+    return made
+
+
+def test_ranking_equals_a_plain_loop(world: World, records: list[TrackletRecord]) -> None:
+    query = records[0]
+    outcome = world.services.require_searcher().search([Example(query.id)], k=1000)
+    unit = {r.id: r.vector / np.linalg.norm(r.vector) for r in records[:24]}
+    plain = sorted(
+        ((float(unit[query.id] @ v), i) for i, v in unit.items() if i != query.id), key=lambda p: (-p[0], p[1])
+    )
+    assert [m.record.id for m in outcome.matches] == [i for _, i in plain]
+    assert [m.cosine for m in outcome.matches] == pytest.approx([c for c, _ in plain], abs=2e-3)
+    assert [m.rank for m in outcome.matches] == list(range(1, 24))
+    assert outcome.gallery_size == 24
+    assert outcome.left_out == 1
+    first = [records.index(m.record) % 4 for m in outcome.matches[:5]]
+    assert first == [0] * 5  # the same colour
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        GalleryFilter(cameras=frozenset({"hall"})),
+        GalleryFilter(exclude_cameras=frozenset({"gate", "yard"})),
+        GalleryFilter(modality=Modality.INFRARED),
+        GalleryFilter(since=START + timedelta(minutes=10)),
+        GalleryFilter(until=START + timedelta(minutes=3)),
+        GalleryFilter(cameras=frozenset({"nowhere"})),
+        GalleryFilter(cameras=frozenset({"yard"}), modality=Modality.VISIBLE, since=START + timedelta(minutes=20)),
+        GalleryFilter(since=START - timedelta(days=36500), until=START + timedelta(days=36500)),
+    ],
+)
+def test_filters_are_exact(world: World, records: list[TrackletRecord], filters: GalleryFilter) -> None:
+    outcome = world.services.require_searcher().search([Example(records[0].id)], filters, k=1000)
+    expected = {r.id for r in records[1:24] if filters.admits(r)}
+    assert {m.record.id for m in outcome.matches} == expected
+
+
+def test_the_examples_can_stay_in(world: World, records: list[TrackletRecord]) -> None:
+    outcome = world.services.require_searcher().search([Example(records[0].id)], k=1, exclude_examples=False)
+    assert outcome.matches[0].record.id == records[0].id
+    assert outcome.matches[0].cosine == pytest.approx(1.0, abs=1e-3)
+
+
+def test_several_examples_are_the_mean_of_their_directions(world: World, records: list[TrackletRecord]) -> None:
+    two = [records[0], records[1]]
+    outcome = world.services.require_searcher().search([Example(r.id) for r in two], k=1000)
+    units: list[FloatArray] = [r.vector / np.linalg.norm(r.vector) for r in two]
+    mean = (units[0] + units[1]) / 2
+    mean /= np.linalg.norm(mean)
+    for match in outcome.matches:
+        vector = match.record.vector / np.linalg.norm(match.record.vector)
+        assert match.cosine == pytest.approx(float(mean @ vector), abs=2e-3)
+    assert not {r.id for r in two} & {m.record.id for m in outcome.matches}
+
+
+def test_probabilities_come_from_the_pair_of_modalities(world: World, records: list[TrackletRecord]) -> None:
+    outcome = world.services.require_searcher().search([Example(records[0].id)], k=1000)
+    assert {m.pair for m in outcome.matches} == {"VV", "VI"}
+    for match in outcome.matches:
+        curve = CALIBRATION.of(Modality.VISIBLE, match.record.modality)
+        assert curve is not None
+        assert match.probability == pytest.approx(curve.probability(match.cosine), abs=1e-6)
+        assert match.band == band(match.probability)
+    infrared = world.services.require_searcher().search([Example(records[4].id)], k=1000)
+    assert {m.pair for m in infrared.matches} == {"II", "VI"}
+
+
+@pytest.mark.parametrize(("probability", "said"), [(None, None), (0.95, "strong"), (0.5, "possible"), (0.05, "weak")])
+def test_bands(probability: float | None, said: str | None) -> None:
+    assert band(probability) == said
+
+
+def test_pairs() -> None:
+    day, night = Modality.VISIBLE, Modality.INFRARED
+    assert [modality_pair(a, b) for a in (day, night) for b in (day, night)] == ["VV", "VI", "VI", "II"]
+
+
+def test_another_models_example_is_refused(world: World, records: list[TrackletRecord]) -> None:
+    with pytest.raises(ModelMismatch, match="another model"):
+        world.services.require_searcher().search([Example(records[-1].id)])
+
+
+@pytest.mark.parametrize(
+    ("examples", "k", "kind"),
+    [
+        ([], 5, SearchError),
+        ([Example("01K9ZB3Q0V5W1T8R6J2N4M7XCD")] * 21, 5, SearchError),
+        ([Example("01K9ZB3Q0V5W1T8R6J2N4M7XCD")], 0, SearchError),
+        ([Example("01K9ZB3Q0V5W1T8R6J2N4M7XCD")], 1001, SearchError),
+        ([Example("01K9ZB3Q0V5W1T8R6J2N4M7XCD")], 5, UnknownExample),
+        ([Example(photo_id="nothing-here")], 5, UnknownExample),
+    ],
+)
+def test_what_cannot_be_searched(
+    world: World, records: list[TrackletRecord], examples: list[Example], k: int, kind: type[SearchError]
+) -> None:
+    with pytest.raises(kind):
+        world.services.require_searcher().search(examples, k=k)
+
+
+def test_an_example_is_one_thing() -> None:
+    for wrong in ({}, {"tracklet_id": "a", "photo_id": "b"}):
+        with pytest.raises(SearchError):
+            Example(**wrong)
+
+
+def test_an_erased_sighting_is_not_shown(world: World, records: list[TrackletRecord], tmp_path: Path) -> None:
+    gone = record_of(world.services.media, "blue", number=200)
+    world.services.gallery.put(gone)
+    deadline = time.monotonic() + 10
+    assert world.services.index is not None
+    while gone.id not in world.services.index and time.monotonic() < deadline:
+        time.sleep(0.02)
+    world.services.gallery.delete([gone.id])
+    outcome = world.services.require_searcher().search([Example(records[2].id)], k=1000)
+    assert gone.id not in {m.record.id for m in outcome.matches}
+    assert ColourEmbedder.model_hash == MODEL_HASH
