@@ -91,7 +91,7 @@ def _is_ours(path: Path) -> bool:
 
 def _imagenet(weights: Path) -> Cmft:
     network = Cmft(_OPTIONS, Preprocessing())
-    network.load_imagenet(torch.load(weights, map_location="cpu", weights_only=True))
+    network.load_pretrained(torch.load(weights, map_location="cpu", weights_only=True))
     return network.eval()
 
 

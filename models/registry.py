@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar, cast
 
 from torch import Tensor, nn
@@ -14,7 +14,11 @@ __all__ = ["ReidNetwork", "create_model", "list_models", "register_model"]
 
 
 class ReidNetwork(Protocol):
-    """What every re-identification network answers, besides its own training forward.
+    """What every re-identification network answers.
+
+    Its training forward takes ``(visible, infrared)``, ``[R, 3, H, W]`` or ``[R, N, 3, H, W]`` whose rows i show
+    the same identity, and returns a dataclass of its own that holds at least ``visible`` and ``infrared``, each a
+    `models.reid.heads.HeadOutput` of R rows; an objective in `models.training.objectives` turns it into losses.
 
     Attributes:
         name: under which it is registered.
@@ -31,6 +35,14 @@ class ReidNetwork(Protocol):
     @property
     def options(self) -> dict[str, Any]:
         """The configuration as plain JSON values; ``create_model(name, **options)`` builds the same network."""
+        ...
+
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
+        """Start the trunk from released weights of its own backbone. ValueError if they do not fit."""
+        ...
+
+    def trunk_parameters(self) -> list[nn.Parameter]:
+        """The parameters that `load_pretrained` fills; training gives them a smaller rate than the rest."""
         ...
 
     def embed(self, pictures: Tensor, modality: Modality) -> Tensor:

@@ -1,5 +1,6 @@
 """Re-identification networks, one paper a file. Importing this registers them all."""
 
-from models.reid.cmft import Cmft, CmftOptions, CmftOutput, HeadOutput
+from models.reid.cmft import Cmft, CmftOptions, CmftOutput
+from models.reid.heads import HeadOutput
 
 __all__ = ["Cmft", "CmftOptions", "CmftOutput", "HeadOutput"]

@@ -33,10 +33,11 @@ from models.layers.grey import GreyCounterpart
 from models.preprocessing import Preprocessing
 from models.registry import register_model
 from models.reid.backbones import Backbone, StageMaps, create_backbone
-from models.reid.cmft_heads import FusionTrunk, HeadOutput, NeckAndClassifier, StreamHead
+from models.reid.cmft_heads import FusionTrunk, StreamHead
+from models.reid.heads import HeadOutput, NeckAndClassifier, fold
 from models.types import Modality
 
-__all__ = ["Cmft", "CmftOptions", "CmftOutput", "HeadOutput"]
+__all__ = ["Cmft", "CmftOptions", "CmftOutput"]
 
 _KINDS = (Modality.VISIBLE.value, Modality.INFRARED.value)
 _PAIR = "pair"
@@ -186,10 +187,14 @@ class Cmft(nn.Module):
         assert isinstance(backbone, Backbone)  # noqa: S101 - built above; tells the type checker
         return backbone
 
-    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Start both streams from the same released ImageNet weights. ValueError if they do not fit."""
         for modality in Modality:
             self.stream(modality).load_imagenet(dict(state))
+
+    def trunk_parameters(self) -> list[nn.Parameter]:
+        """What `load_pretrained` fills."""
+        return list(self.streams.parameters())
 
     def forward(
         self,
@@ -208,13 +213,13 @@ class Cmft(nn.Module):
         if visible.shape != infrared.shape:
             raise ValueError(f"expected halves of one shape, got {list(visible.shape)} and {list(infrared.shape)}")
         rows = len(visible)
-        seen, frames = _fold(visible, self.frames)
-        night, _ = _fold(infrared, self.frames)
+        seen, frames = fold(visible, self.frames)
+        night, _ = fold(infrared, self.frames)
         seen_other = (
-            self.counterpart(seen) if visible_counterpart is None else _fold(visible_counterpart, self.frames)[0]
+            self.counterpart(seen) if visible_counterpart is None else fold(visible_counterpart, self.frames)[0]
         )
         night_other = (
-            self.counterpart(night) if infrared_counterpart is None else _fold(infrared_counterpart, self.frames)[0]
+            self.counterpart(night) if infrared_counterpart is None else fold(infrared_counterpart, self.frames)[0]
         )
         last = 5 if self.fusion is not None else max(self.config.stream_levels)
         visible_maps = self._maps(torch.cat((seen, night_other)), Modality.VISIBLE, frames, last)
@@ -251,7 +256,7 @@ class Cmft(nn.Module):
         Raises:
             ValueError: another rank or number of channels, or a clip of another length than 1 or N.
         """
-        folded, frames = _fold(pictures, self.frames)
+        folded, frames = fold(pictures, self.frames)
         parts = []
         form = self.config.embedding
         last = max(self.config.stream_levels) if form == "stream" else 5
@@ -281,17 +286,6 @@ class Cmft(nn.Module):
             HeadOutput(output.feature[:rows], output.embedding[:rows], None if logits is None else logits[:rows]),
             HeadOutput(output.feature[rows:], output.embedding[rows:], None if logits is None else logits[rows:]),
         )
-
-
-def _fold(pictures: Tensor, frames: int) -> tuple[Tensor, int]:
-    """``[B, 3, H, W]`` -> itself and 1; ``[B, N, 3, H, W]`` -> ``[B * N, 3, H, W]`` and N."""
-    if pictures.dim() == 4 and pictures.shape[1] == 3:
-        return pictures, 1
-    if pictures.dim() == 5 and pictures.shape[2] == 3:
-        if pictures.shape[1] not in (1, frames):
-            raise ValueError(f"expected clips of 1 or {frames} frames, got {pictures.shape[1]}")
-        return pictures.flatten(0, 1), pictures.shape[1]
-    raise ValueError(f"expected [B, 3, H, W] or [B, N, 3, H, W], got {list(pictures.shape)}")
 
 
 @register_model(Cmft.name)

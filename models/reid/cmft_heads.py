@@ -1,38 +1,17 @@
-"""What CMFT puts on top of its streams and of its fusion: pooling, embedding, neck."""
+"""What CMFT puts on top of its streams and of its fusion: pooling and embedding."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from torch import Tensor, cat, nn, zeros
 
-from models.layers.bnneck import BNNeck
 from models.layers.ccf import CrossModalFusion
 from models.layers.gem import PartPool
 from models.reid.backbones import StageMaps
+from models.reid.heads import frame_mean
 
-__all__ = ["FusionTrunk", "HeadOutput", "StreamHead"]
-
-
-@dataclass(frozen=True, slots=True)
-class HeadOutput:
-    """What the losses take from one head, for R clips.
-
-    Attributes:
-        feature: ``[R, D]`` before batch norm, for triplet-like losses.
-        embedding: ``[R, D]`` after batch norm, not normalised.
-        logits: ``[R, identities]`` for the identity loss, None for a network without a classifier.
-    """
-
-    feature: Tensor
-    embedding: Tensor
-    logits: Tensor | None
-
-
-def frame_mean(values: Tensor, frames: int) -> Tensor:
-    """``[B * N, D]`` -> ``[B, D]``."""
-    return values if frames == 1 else values.reshape(-1, frames, values.shape[1]).mean(dim=1)
+__all__ = ["FusionTrunk", "StreamHead"]
 
 
 class StreamHead(nn.Module):
@@ -116,19 +95,3 @@ class FusionTrunk(nn.Module):
         assert fused is not None  # noqa: S101 - there is always the last stage
         feature: Tensor = self.project(frame_mean(fused.mean(dim=1), frames))
         return feature
-
-
-class NeckAndClassifier(nn.Module):
-    """Feature -> `HeadOutput`. The classifier is shared by all kinds, which is what aligns them."""
-
-    def __init__(self, dim: int, kinds: tuple[str, ...], identities: int, *, shared_neck: bool) -> None:
-        super().__init__()
-        self.neck = BNNeck(dim, kinds, shared=shared_neck)
-        self.classifier: nn.Linear | None = None
-        if identities:
-            self.classifier = nn.Linear(dim, identities, bias=False)
-            nn.init.normal_(self.classifier.weight, std=0.001)
-
-    def forward(self, feature: Tensor, kind: str) -> HeadOutput:
-        embedding: Tensor = self.neck(feature, kind)
-        return HeadOutput(feature, embedding, None if self.classifier is None else self.classifier(embedding))

@@ -231,10 +231,10 @@ def test_released_weights_load_into_both_streams(backbone: str) -> None:
         for k, v in network(backbone).stream(Modality.VISIBLE).state_dict().items()
     }
     model = network(backbone)
-    model.load_imagenet({**released, "fc.weight": torch.zeros(1000, 2048), "classifier.1.bias": torch.zeros(1000)})
+    model.load_pretrained({**released, "fc.weight": torch.zeros(1000, 2048), "classifier.1.bias": torch.zeros(1000)})
     for modality in Modality:
         state = model.stream(modality).state_dict()
         assert all(torch.equal(state[name], tensor) for name, tensor in released.items())
     released.pop(next(iter(released)))
     with pytest.raises(ValueError, match=r"not the weights of a .*missing"):
-        model.load_imagenet(released)
+        model.load_pretrained(released)

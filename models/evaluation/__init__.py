@@ -1,0 +1,1 @@
+"""How retrieval is judged: the field's protocols, metrics, re-ranking, calibration. NumPy only."""

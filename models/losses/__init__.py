@@ -1,0 +1,1 @@
+"""What training minimises. Plain functions of features and classes, one idea a file."""
