@@ -96,7 +96,7 @@ class LiveScheduler:
         self._batch = batch
         self._on_skipped = on_skipped
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="detect")
-        self._under_way: dict[Future[list[Look]], Batch] = {}
+        self._under_way: dict[Future[list[Look | None]], Batch] = {}
         self._failures_in_a_row = 0
 
     def step(self, cameras: Sequence[LiveCamera], idle_s: float = 0.02) -> Iterator[tuple[LiveCamera, AnalysedFrame]]:
@@ -147,30 +147,52 @@ class LiveScheduler:
             self._on_skipped(camera, frame)
         return admitted
 
-    def _look(self, batch: Batch) -> list[Look]:
-        """Find the persons and embed them; runs in the pool."""
+    def _look(self, batch: Batch) -> list[Look | None]:
+        """Find the persons and embed them; runs in the pool. None where a frame spoiled it; its neighbours stay."""
+        if len(batch) == 1:
+            return [*self._look_together(batch)]
+        try:
+            return [*self._look_together(batch)]
+        except Exception as error:
+            log.warning("frames could not be analysed together; now one by one", error=repr(error))
+            return [self._look_alone(part) for part in batch]
+
+    def _look_alone(self, part: tuple[LiveCamera, Frame]) -> Look | None:
+        try:
+            return self._look_together([part])[0]
+        except Exception:
+            log.exception("analysis failed", camera=part[0].analysis.config.id)
+            return None
+
+    def _look_together(self, batch: Batch) -> list[Look]:
         found = self._detector.detect([frame.image for _, frame in batch])
         parts = zip(batch, found, strict=True)
         return look_at([(camera.analysis, frame, detections) for (camera, frame), detections in parts], self._model)
 
-    def _finish(self, batch: Batch, future: Future[list[Look]]) -> Iterator[tuple[LiveCamera, AnalysedFrame]]:
+    def _finish(self, batch: Batch, future: Future[list[Look | None]]) -> Iterator[tuple[LiveCamera, AnalysedFrame]]:
         for camera, _ in batch:
             camera.under_way = False
         try:
-            analysed = follow_all(future.result(), self._model)
+            looks = future.result()
+            analysed = follow_all([look for look in looks if look is not None], self._model)
         except Exception:
             log.exception("analysis failed", cameras=[camera.analysis.config.id for camera, _ in batch])
-            self._note_failure(batch)
+            self._note_failure(batch, all_failed=True)
             return
-        self._failures_in_a_row = 0
+        good = [part for part, look in zip(batch, looks, strict=True) if look is not None]
+        bad = [part for part, look in zip(batch, looks, strict=True) if look is None]
+        if bad:
+            self._note_failure(bad, all_failed=not good)
+        if good:
+            self._failures_in_a_row = 0
         now, wall = time.monotonic(), time.time()
-        for (camera, frame), result in zip(batch, analysed, strict=True):
+        for (camera, frame), result in zip(good, analysed, strict=True):
             camera.note_done(frame, now, wall)
             yield camera, result
 
-    def _note_failure(self, batch: Batch) -> None:
+    def _note_failure(self, batch: Batch, *, all_failed: bool) -> None:
         """One bad frame costs that frame; an engine that fails every time ends the worker, to start afresh."""
-        self._failures_in_a_row += 1
+        self._failures_in_a_row += all_failed
         for camera, _ in batch:
             camera.analysis.skipped["analysis_failed"] += 1
         if self._failures_in_a_row >= self.FAILURES_THAT_END:

@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     )
     host: str = "127.0.0.1"
     port: int = Field(8420, ge=1, le=65535)
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed."
+    )
     metrics_token: SecretStr | None = Field(None, description="Bearer token that may read /metrics.")
     session_hours: float = Field(12.0, gt=0, le=24 * 30)
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 from starlette.concurrency import run_in_threadpool
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from service.api import cameras, health, live, photos, search, session, system, tracklets
 from service.api.errors import install_error_handlers
@@ -83,6 +84,8 @@ def create_app(settings: Settings, services: Services, *, dashboard: bool = True
     app.add_middleware(BodyLimit, upload_path=f"{API_PREFIX}/photos", upload_bytes=settings.max_upload_bytes)
     app.add_middleware(RequestTimer, metrics=services.metrics)
     app.add_middleware(Shell)
+    if settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app
 
 

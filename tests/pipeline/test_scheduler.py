@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -100,6 +101,31 @@ def test_cameras_get_equal_shares_in_order(workers: int) -> None:
     assert order["silent"] == []
     for sequence in order.values():
         assert sequence == sorted(set(sequence))
+
+
+class DislikesBrightFrames(OnePersonDetector):
+    """Fails for every batch that holds a white picture."""
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
+        if any(image.min() == 255 for image in images):
+            raise RuntimeError("too bright")
+        return super().detect(images)
+
+
+class WhiteSource(EndlessSource):
+    def take(self, timeout: float | None = None) -> Frame | None:
+        frame = super().take(timeout)
+        return None if frame is None else replace(frame, image=np.full_like(NOISE, 255))
+
+
+def test_a_frame_that_spoils_its_batch_costs_only_its_own_camera() -> None:
+    cameras = [live("a"), live("white"), live("b")]
+    cameras[1].source = WhiteSource("white")
+    scheduler = LiveScheduler(DislikesBrightFrames(), ConstantModel(), batch=3)
+    seen = [camera.analysis.config.id for _ in range(8) for camera, _ in scheduler.step(cameras, idle_s=10.0)]
+    scheduler.close()
+    assert seen == ["a", "b"] * 8
+    assert [camera.analysis.skipped["analysis_failed"] for camera in cameras] == [0, 8, 0]
 
 
 def test_camera_limit_is_kept_and_the_rest_use_what_is_free() -> None:

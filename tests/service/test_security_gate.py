@@ -23,13 +23,16 @@ from service.security.throttle import LoginThrottle
 
 # NiceGUI looks through all living objects when it starts, and meets one of torch's that complains.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.distributed.reduce_op`:FutureWarning")
+PROXY = "10.9.8.7"
 SAME = {"Origin": "http://testserver", "Sec-Fetch-Site": "same-origin"}
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     # The one application of this process with the dashboard in it.
-    with world_in(tmp_path_factory.mktemp("gate"), dashboard=True, metrics_token="metrics-secret") as world:
+    with world_in(
+        tmp_path_factory.mktemp("gate"), dashboard=True, metrics_token="metrics-secret", trusted_proxies=(PROXY,)
+    ) as world:
         yield world
 
 
@@ -96,6 +99,22 @@ def test_every_route_and_socket_needs_a_login(world: World, client: TestClient) 
 )  # fmt: skip
 def test_tricks_with_paths_open_nothing(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 401
+
+
+@pytest.mark.parametrize(("peer", "believed"), [(PROXY, True), ("203.0.113.5", False)])
+def test_only_a_trusted_proxy_says_who_asks_and_how(
+    world: World, client: TestClient, peer: str, believed: bool
+) -> None:
+    through = TestClient(world.app, base_url="http://testserver", client=(peer, 50000))
+    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "198.51.100.4"}
+    answer = through.post("/api/v1/session", headers=headers, json={"account": "admin", "password": PASSWORD})
+    assert answer.status_code < 300
+    assert ("Secure" in answer.headers["set-cookie"]) is believed
+    for _ in range(3):
+        through.post("/api/v1/session", headers=headers, json={"account": "admin", "password": "wrong"})
+    counted = b" ".join(world.services.redis.scan_iter("tapetum:login:*"))
+    assert (b"198.51.100.4" in counted) is believed
+    assert (peer.encode() in counted) is not believed
 
 
 def test_a_page_is_sent_to_the_login_and_comes_back(client: TestClient) -> None:
