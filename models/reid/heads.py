@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from models.layers.bnneck import BNNeck
 
-__all__ = ["HeadOutput", "NeckAndClassifier", "fold", "frame_mean"]
+__all__ = ["HeadOutput", "NeckAndClassifier", "fold", "frame_mean", "unit_vectors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,25 @@ class HeadOutput:
     embedding: Tensor
     logits: Tensor | None
 
+    def split(self, rows: int) -> list[HeadOutput]:
+        """The same in chunks of `rows` rows, for kinds of light that went through the network together."""
+        features, embeddings = torch.split(self.feature, rows), torch.split(self.embedding, rows)
+        logits = [None] * len(features) if self.logits is None else torch.split(self.logits, rows)
+        return [HeadOutput(*parts) for parts in zip(features, embeddings, logits, strict=True)]
+
 
 def frame_mean(values: Tensor, frames: int) -> Tensor:
     """``[B * N, D]`` -> ``[B, D]``."""
     return values if frames == 1 else values.reshape(-1, frames, values.shape[1]).mean(dim=1)
+
+
+def unit_vectors(embeddings: Tensor, frames: int) -> Tensor:
+    """What a network of single pictures embeds by: each frame's vector of unit length, a clip's the mean of them.
+
+    ``[B * N, D]`` -> ``[B, D]`` of unit length.
+    """
+    unit = nn.functional.normalize(embeddings.float(), dim=1)
+    return unit if frames == 1 else nn.functional.normalize(frame_mean(unit, frames), dim=1)
 
 
 class NeckAndClassifier(nn.Module):
