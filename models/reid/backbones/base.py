@@ -21,13 +21,33 @@ class Backbone(nn.Module, ABC):
     channels: ClassVar[dict[int, int]]
     strides: dict[int, int]
 
-    @abstractmethod
     def forward(self, frames: Tensor, *, shift: int = 1, last_stage: int = 5) -> StageMaps:
         """Run ``[F, 3, H, W]`` up to a stage.
 
         Args:
             shift: N, the frames of a clip that exchange channels (F is a multiple of N); 1 for none.
             last_stage: nothing above this stage is computed.
+        """
+        x = self.stem(frames)
+        maps: StageMaps = {}
+        for stage in range(STAGES[0], last_stage + 1):
+            x = self.run_stage(stage, x, shift)
+            maps[stage] = x
+        return maps
+
+    @abstractmethod
+    def stem(self, frames: Tensor) -> Tensor:
+        """What comes before stage 2: ``[F, 3, H, W]`` -> its input. The identity after `detach_stem`."""
+
+    @abstractmethod
+    def run_stage(self, stage: int, x: Tensor, shift: int = 1) -> Tensor:
+        """One stage alone: the map of the stage before (or the stem) -> ``[F, C_s, H / stride_s, W / stride_s]``."""
+
+    @abstractmethod
+    def detach_stem(self) -> nn.Module:
+        """Hand over the stem with its weights, so that there can be one for each kind of light.
+
+        The trunk keeps stages 2 to 5 only, under the names they had.
         """
 
     def load_imagenet(self, state: dict[str, Tensor]) -> None:

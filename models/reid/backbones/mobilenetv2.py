@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from models.layers.tsm import temporal_shift
-from models.reid.backbones.base import Backbone, StageMaps, register_backbone
+from models.reid.backbones.base import Backbone, register_backbone
 
 __all__ = ["MobileNetV2"]
 
@@ -22,7 +22,7 @@ _SETTINGS = (  # expansion, channels, blocks, stride
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
-_STAGE_OF_LAYER = {3: 2, 6: 3, 13: 4, 18: 5}
+_LAYERS_OF_STAGE = {2: (1, 3), 3: (4, 6), 4: (7, 13), 5: (14, 18)}
 
 
 def _conv_bn(channels: int, out: int, kernel: int, stride: int) -> nn.Sequential:
@@ -79,14 +79,18 @@ class MobileNetV2(Backbone):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
-    def forward(self, frames: Tensor, *, shift: int = 1, last_stage: int = 5) -> StageMaps:
-        maps: StageMaps = {}
-        x = frames
-        for index, layer in enumerate(self.features):
+    def stem(self, frames: Tensor) -> Tensor:
+        x: Tensor = self.features[0](frames)
+        return x
+
+    def run_stage(self, stage: int, x: Tensor, shift: int = 1) -> Tensor:
+        first, last = _LAYERS_OF_STAGE[stage]
+        for index in range(first, last + 1):
+            layer = self.features[index]
             x = layer(x, shift) if isinstance(layer, _InvertedResidual) else layer(x)
-            stage = _STAGE_OF_LAYER.get(index)
-            if stage is not None:
-                maps[stage] = x
-                if stage == last_stage:
-                    break
-        return maps
+        return x
+
+    def detach_stem(self) -> nn.Module:
+        stem = self.features[0]
+        self.features[0] = nn.Identity()
+        return stem

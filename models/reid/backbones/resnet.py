@@ -7,10 +7,12 @@ in weights converted from Caffe or Keras) strides in the first 1x1 convolution o
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from torch import Tensor, nn
 
 from models.layers.tsm import temporal_shift
-from models.reid.backbones.base import Backbone, StageMaps, register_backbone
+from models.reid.backbones.base import Backbone, register_backbone
 
 __all__ = ["ResNet50"]
 
@@ -50,10 +52,10 @@ class ResNet50(Backbone):
     def __init__(self, *, last_stride: int = 1, stride_in_1x1: bool = False) -> None:
         super().__init__()
         self.strides = {2: 4, 3: 8, 4: 16, 5: 16 * last_stride}
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.conv1: nn.Module = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+        self.bn1: nn.Module = nn.BatchNorm2d(64)
+        self.relu: nn.Module = nn.ReLU(inplace=True)
+        self.maxpool: nn.Module = nn.MaxPool2d(3, 2, 1)
         inside = 64
         for index, (width, blocks, stride) in enumerate(
             ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, last_stride)), start=1
@@ -67,11 +69,18 @@ class ResNet50(Backbone):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, frames: Tensor, *, shift: int = 1, last_stage: int = 5) -> StageMaps:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(frames))))
-        maps: StageMaps = {}
-        for stage in range(2, last_stage + 1):
-            for block in self.get_submodule(f"layer{stage - 1}").children():
-                x = block(x, shift)
-            maps[stage] = x
-        return maps
+    def stem(self, frames: Tensor) -> Tensor:
+        x: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(frames))))
+        return x
+
+    def run_stage(self, stage: int, x: Tensor, shift: int = 1) -> Tensor:
+        for block in self.get_submodule(f"layer{stage - 1}").children():
+            x = block(x, shift)
+        return x
+
+    def detach_stem(self) -> nn.Module:
+        names = ("conv1", "bn1", "relu", "maxpool")
+        stem = nn.Sequential(OrderedDict((name, self.get_submodule(name)) for name in names))
+        for name in names:
+            setattr(self, name, nn.Identity())
+        return stem
