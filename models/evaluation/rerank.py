@@ -10,6 +10,7 @@ encodings sum to one. The overlap asked for is the paper's ">= 2/3" (the code ha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +59,7 @@ def k_reciprocal(
         raise ValueError(f"expected features of one width, got {list(query.shape)} and {list(gallery.shape)}")
     vectors = np.concatenate((query, gallery))
     ranked, largest = _neighbours(vectors, options.k1 + 1)
-    encodings = [_encoding(row, ranked, vectors, largest[row], options.k1) for row in range(len(vectors))]
+    encodings = _encodings(ranked, vectors, largest, options.k1)
     if options.k2 > 1:
         encodings = [_mean([encodings[near] for near in row[: options.k2]]) for row in ranked]
     jaccard = _jaccard(encodings, len(query))
@@ -97,17 +98,20 @@ def _reciprocal(row: int, ranked: IntArray, k: int) -> IntArray:
     return mutual
 
 
-def _encoding(row: int, ranked: IntArray, vectors: FloatArray, largest: float, k1: int) -> Encoding:
-    """V of eq. 7 over the expanded neighbourhood R* of eq. 5, where it is not zero."""
-    own = _reciprocal(row, ranked, k1)
-    members = [own]
-    for candidate in own:
-        theirs = _reciprocal(int(candidate), ranked, round(k1 / 2))
-        if 3 * np.isin(theirs, own).sum() >= 2 * len(theirs):
-            members.append(theirs)
-    columns = np.unique(np.concatenate(members))
-    weights = np.exp(-_squared(vectors[row][None], vectors[columns])[0] / largest)
-    return columns, weights / weights.sum()
+def _encodings(ranked: IntArray, vectors: FloatArray, largest: FloatArray, k1: int) -> list[Encoding]:
+    """V of eq. 7 over the expanded neighbourhood R* of eq. 5, where it is not zero, for every vector."""
+    close = [_reciprocal(row, ranked, round(k1 / 2)) for row in range(len(ranked))]
+    inside = np.zeros(len(ranked), bool)
+    found = []
+    for row in range(len(ranked)):
+        own = _reciprocal(row, ranked, k1)
+        inside[own] = True
+        added = [close[near] for near in own if 3 * inside[close[near]].sum() >= 2 * len(close[near])]
+        inside[own] = False
+        columns = np.unique(np.concatenate((own, *added)))
+        weights = np.exp(-_squared(vectors[row][None], vectors[columns])[0] / largest[row])
+        found.append((columns, weights / weights.sum()))
+    return found
 
 
 def _mean(encodings: list[Encoding]) -> Encoding:
@@ -117,7 +121,7 @@ def _mean(encodings: list[Encoding]) -> Encoding:
     return columns, weights / len(encodings)
 
 
-def _jaccard(encodings: list[Encoding], queries: int) -> list[FloatArray]:
+def _jaccard(encodings: list[Encoding], queries: int) -> Iterator[FloatArray]:
     """Eq. 10 between every query and the gallery: ``[G]`` for each query.
 
     Encodings sum to one, so that the sum of maxima is 2 minus the sum of minima.
@@ -129,7 +133,6 @@ def _jaccard(encodings: list[Encoding], queries: int) -> list[FloatArray]:
     order = np.argsort(columns, kind="stable")
     entries, weights = entries[order], weights[order]
     begins = np.searchsorted(columns[order], np.arange(len(encodings) + 1))
-    found = []
     for own, own_weights in encodings[:queries]:
         counts = begins[own + 1] - begins[own]
         inside = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -139,5 +142,4 @@ def _jaccard(encodings: list[Encoding], queries: int) -> list[FloatArray]:
             weights=np.minimum(np.repeat(own_weights, counts), weights[where]),
             minlength=len(gallery),
         )
-        found.append(1.0 - shared / (2.0 - shared))
-    return found
+        yield 1.0 - shared / (2.0 - shared)
