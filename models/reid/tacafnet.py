@@ -242,7 +242,7 @@ class Tacafnet(nn.Module):
 
     def _nodes(self, maps: Tensor, pooled: Tensor) -> Tensor:
         """Maps ``[F, C, H, W]`` and their pooled ``[F, C]`` -> nodes of the graph, ``[F, p + 1, d]``."""
-        parts = self.part_pool(maps).reshape(len(maps), self.config.parts, -1)
+        parts = self.part_pool(maps).unflatten(1, (self.config.parts, -1))
         nodes: Tensor = self.reduce(torch.cat((pooled[:, None], parts), dim=1))
         return nodes
 
