@@ -62,11 +62,13 @@ def k_reciprocal(
     encodings = _encodings(ranked, vectors, largest, options.k1)
     if options.k2 > 1:
         encodings = [_mean([encodings[near] for near in row[: options.k2]]) for row in ranked]
-    jaccard = _jaccard(encodings, len(query))
     distances = np.empty((len(query), len(gallery)), np.float32)
-    for row, (vector, overlap) in enumerate(zip(query, jaccard, strict=True)):
-        original = _squared(vector[None], gallery)[0] / largest[row]
-        distances[row] = (1 - options.original_weight) * overlap + options.original_weight * original
+    step = max(1, _CELLS // len(gallery))
+    for begin in range(0, len(query), step):
+        rows = slice(begin, min(begin + step, len(query)))
+        distances[rows] = options.original_weight * _squared(query[rows], gallery) / largest[rows, None]
+    for row, overlap in zip(distances, _jaccard(encodings, len(query)), strict=True):
+        row += (1 - options.original_weight) * overlap
     return distances
 
 
