@@ -81,6 +81,12 @@ class Preprocessing:
         """Sixteen hexadecimal digits that change when anything here changes, and never otherwise."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
 
+    def resized(self, crop: Image) -> Image:
+        """One crop ``uint8[H, W, 3]`` stretched to the network's size, colours untouched."""
+        size = (self.width_px, self.height_px)
+        stretched: Image = cv2.resize(crop, size, interpolation=_INTERPOLATIONS[self.interpolation])
+        return stretched
+
     def batch(self, crops: Sequence[Image]) -> FloatArray:
         """Prepare B crops ``uint8[H, W, 3]`` BGR of any size: ``float32[B, 3, height_px, width_px]``.
 
@@ -88,11 +94,9 @@ class Preprocessing:
             ValueError: a crop is not such a picture; the message says what was expected and what came.
         """
         out = np.empty((len(crops), 3, self.height_px, self.width_px), np.float32)
-        size = (self.width_px, self.height_px)
-        interpolation = _INTERPOLATIONS[self.interpolation]
         planes = (2, 1, 0) if self.channel_order == "rgb" else (0, 1, 2)
         for index, crop in enumerate(crops):
-            resized = cv2.resize(check_crop(crop, f"crops[{index}]"), size, interpolation=interpolation)
+            resized = self.resized(check_crop(crop, f"crops[{index}]"))
             for channel, plane in enumerate(planes):
                 std, mean = self.std[channel], self.mean[channel]
                 values = out[index, channel]

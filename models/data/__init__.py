@@ -1,1 +1,6 @@
 """Data sets of people in two kinds of light: where their pictures are, and how batches are made of them."""
+
+from models.data.datasets import list_datasets, open_dataset
+from models.data.samples import DataError, ReidDataset, Sample
+
+__all__ = ["DataError", "ReidDataset", "Sample", "list_datasets", "open_dataset"]

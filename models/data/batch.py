@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -39,9 +40,18 @@ class TrainingBatch:
 
     def to(self, device: torch.device) -> TrainingBatch:
         """The same batch on a device."""
+        return self._mapped(lambda x: x.to(device, non_blocking=True))
+
+    def pin_memory(self) -> TrainingBatch:
+        """The same batch where a GPU can fetch it by itself; `torch.utils.data.DataLoader` asks for it."""
+        return self._mapped(Tensor.pin_memory)
+
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> TrainingBatch:
+        first, second = self.counterparts()
         return TrainingBatch(
-            *(
-                None if x is None else x.to(device, non_blocking=True)  # type: ignore[arg-type]
-                for x in (self.visible, self.infrared, self.classes, *self.counterparts())
-            )
+            change(self.visible),
+            change(self.infrared),
+            change(self.classes),
+            None if first is None else change(first),
+            None if second is None else change(second),
         )
