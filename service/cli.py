@@ -15,7 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
-from service.commands import admin, bench, serve, video
+from service.commands import admin, bench, data, serve, video
 
 __all__ = ["app", "main"]
 
@@ -29,6 +29,7 @@ serve.register(app)
 video.register(app)
 admin.register(app)
 app.add_typer(bench.app, name="bench")
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:
