@@ -1,12 +1,10 @@
-"""From cosines to probabilities: fitting Platt's curves, and measuring how far probabilities can be believed.
+"""From cosines to probabilities: fitting Platt's curves for each pair of modalities, and checking them.
 
 Of all pairs of sightings, those of one person are rare, and how rare depends on the gallery, which a checkpoint
 cannot know. So pairs are weighted such that matches make up the share `prior` of the whole, one half unless told
 otherwise: a probability means "same person or stranger, if nothing but these two vectors is known and both were
-equally likely before". In a search among thousands the best strangers are chosen among thousands; the odds there
-are those given here times the odds of a match before looking.
-
-Only pairs from different cameras count: two pictures of one camera show the same minutes and are no search.
+equally likely before". In a search among thousands the odds are those given here times the odds of a match before
+looking.
 """
 
 from __future__ import annotations
@@ -19,91 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from models.calibration import Calibration, LogisticCalibration
-from models.evaluation.metrics import BoolArray, FloatArray, IntArray
-from models.evaluation.protocols import unit_rows
+from models.evaluation.metrics import FloatArray
+from models.evaluation.pairs import Pairs, pairs_of
+from models.evaluation.reliability import Bin, expected_calibration_error, reliability
 from models.types import Modality
 
-__all__ = [
-    "Bin",
-    "Pairs",
-    "expected_calibration_error",
-    "fit_calibration",
-    "fit_curve",
-    "pairs_of",
-    "reliability",
-]
+__all__ = ["CurveCheck", "check_calibration", "expected_calibration_error", "fit_calibration", "fit_curve"]
 
-_MOST_SAMPLES = 2000  # of one modality: four million pairs at the most, some 300 MB while a curve is fitted
 _STEPS = 100
 _TOLERANCE = 1e-10
-
-
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """Pairs of sightings of two kinds of light.
-
-    Attributes:
-        cosines: ``float64[N]``.
-        same: ``bool[N]``, both show one person.
-    """
-
-    cosines: FloatArray
-    same: BoolArray
-
-    def weights(self, prior: float) -> FloatArray:
-        """``float64[N]`` with sum 1, `prior` of it on matches. ValueError without matches or without strangers."""
-        if not 0 < prior < 1:
-            raise ValueError(f"prior: expected between 0 and 1, got {prior}")
-        matches = int(self.same.sum())
-        strangers = len(self.same) - matches
-        if not (matches and strangers):
-            raise ValueError(f"expected pairs of one person and of two, got {matches} and {strangers}")
-        return np.where(self.same, prior / matches, (1 - prior) / strangers)
-
-
-def pairs_of(
-    one: Modality,
-    other: Modality,
-    features: npt.ArrayLike,
-    identities: npt.ArrayLike,
-    cameras: npt.ArrayLike,
-    modalities: Sequence[Modality],
-    *,
-    generator: np.random.Generator,
-    most_samples: int = _MOST_SAMPLES,
-) -> Pairs:
-    """All pairs of a sighting in `one` light and a sighting in the `other` by different cameras.
-
-    Args:
-        features: ``[N, D]``.
-        identities, cameras: ``int[N]``.
-        generator: draws whole people, with all they have, where a light has more than `most_samples`.
-    """
-    vectors = unit_rows(features, "features")
-    people, places = np.asarray(identities), np.asarray(cameras)
-    lights = np.array([modality.value for modality in modalities])
-    if not len(vectors) == len(people) == len(places) == len(lights):
-        raise ValueError(
-            f"expected as many identities, cameras and modalities as the {len(vectors)} features, "
-            f"got {len(people)}, {len(places)}, {len(lights)}"
-        )
-    rows = {light: np.flatnonzero(lights == light.value) for light in {one, other}}
-    chosen = _some_people([people[found] for found in rows.values()], most_samples, generator)
-    kept = {light: found[np.isin(people[found], chosen)] for light, found in rows.items()}
-    first, second = kept[one], kept[other]
-    counted = places[first][:, None] != places[second]
-    if one is other:
-        counted &= first[:, None] < second
-    same = people[first][:, None] == people[second]
-    return Pairs((vectors[first] @ vectors[second].T)[counted], same[counted])
-
-
-def _some_people(lights: Sequence[IntArray], most: int, generator: np.random.Generator) -> IntArray:
-    """Identities, as many as keep each light at or below `most` samples; at least two."""
-    drawn: IntArray = generator.permutation(np.unique(np.concatenate(lights)))
-    counts = [np.cumsum([np.count_nonzero(light == person) for person in drawn]) for light in lights]
-    fit = min(int(np.searchsorted(count, most, side="right")) for count in counts)
-    return drawn[: max(fit, 2)]
 
 
 def fit_calibration(
@@ -187,71 +109,45 @@ def _loss(x: FloatArray, targets: FloatArray, weights: FloatArray, slope: float,
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
-    """Pairs of like probability.
+class CurveCheck:
+    """How one curve did on people it may not have seen.
 
     Attributes:
-        predicted: their mean probability.
-        observed: the share that are matches.
-        mass: their share of the whole weight.
-        pairs: how many.
+        bins: what was promised against what came true.
+        error: expected calibration error, 0 to 1.
     """
 
-    predicted: float
-    observed: float
-    mass: float
-    pairs: int
+    bins: tuple[Bin, ...]
+    error: float
 
 
-def reliability(
-    probabilities: npt.ArrayLike, outcomes: npt.ArrayLike, *, weights: npt.ArrayLike | None = None, bins: int = 15
-) -> tuple[Bin, ...]:
-    """What was promised against what came true, in bins of equal mass; equal probabilities share a bin.
+def check_calibration(
+    calibration: Calibration,
+    features: npt.ArrayLike,
+    identities: npt.ArrayLike,
+    cameras: npt.ArrayLike,
+    modalities: Sequence[Modality],
+    *,
+    generator: np.random.Generator,
+    prior: float = 0.5,
+) -> dict[str, CurveCheck]:
+    """Measure every curve there is on pairs weighted as for fitting; arguments and errors as `fit_calibration`.
 
-    Args:
-        probabilities: ``[N]``, 0 to 1.
-        outcomes: ``bool[N]``.
-        weights: ``[N]``, not negative; None for equal ones.
-        bins: at most so many; fewer where probabilities repeat.
-
-    Raises:
-        ValueError: nothing given, shapes that do not fit, or values outside their range.
+    Returns:
+        ``"visible-infrared"`` and so on; without those that have no curve or no pairs to check it on.
     """
-    p, came = np.asarray(probabilities, np.float64), np.asarray(outcomes, bool)
-    mass = np.ones(len(p)) if weights is None else np.asarray(weights, np.float64)
-    if p.ndim != 1 or not (p.shape == came.shape == mass.shape) or not len(p):
-        raise ValueError(
-            f"expected one outcome and weight for each of at least one probability, got {list(p.shape)}, "
-            f"{list(came.shape)}, {list(mass.shape)}"
+    found = {}
+    for one, other in combinations_with_replacement(Modality, 2):
+        curve = calibration.of(one, other)
+        if curve is None:
+            continue
+        pairs = pairs_of(one, other, features, identities, cameras, modalities, generator=generator)
+        if not pairs.same.any() or pairs.same.all():
+            continue
+        promised = _sigmoid(curve.slope * pairs.cosines + curve.intercept)
+        weights = pairs.weights(prior)
+        found[f"{one}-{other}"] = CurveCheck(
+            reliability(promised, pairs.same, weights=weights),
+            expected_calibration_error(promised, pairs.same, weights=weights),
         )
-    if not (p.min() >= 0 and p.max() <= 1) or not (mass.min() >= 0 and 0 < mass.sum() < np.inf) or bins < 1:
-        raise ValueError("expected probabilities from 0 to 1, weights that are not negative, and at least one bin")
-    order = np.argsort(p, kind="stable")
-    p, came, mass = p[order], came[order], mass[order] / mass.sum()
-    begins = np.flatnonzero(np.diff(p, prepend=-1.0))  # of the runs of equal probabilities
-    run_mass = np.add.reduceat(mass, begins)
-    middle = np.cumsum(run_mass) - run_mass / 2
-    number = np.minimum((middle * bins).astype(np.int64), bins - 1)
-    edges = begins[np.flatnonzero(np.diff(number, prepend=-1))]
-    found = []
-    for begin, end in zip(edges, [*edges[1:], len(p)], strict=True):
-        inside = slice(begin, end)
-        weight = float(mass[inside].sum())
-        if weight > 0:
-            found.append(
-                Bin(
-                    predicted=float(mass[inside] @ p[inside]) / weight,
-                    observed=float(mass[inside] @ came[inside]) / weight,
-                    mass=weight,
-                    pairs=int(end - begin),
-                )
-            )
-    return tuple(found)
-
-
-def expected_calibration_error(
-    probabilities: npt.ArrayLike, outcomes: npt.ArrayLike, *, weights: npt.ArrayLike | None = None, bins: int = 15
-) -> float:
-    """Mean distance between promise and truth over the bins of `reliability`, weighted by mass; 0 is perfect."""
-    table = reliability(probabilities, outcomes, weights=weights, bins=bins)
-    return sum(one.mass * abs(one.predicted - one.observed) for one in table)
+    return found

@@ -9,22 +9,23 @@ import numpy as np
 import numpy.typing as npt
 
 from models.data.samples import Sample
-from models.evaluation.metrics import RetrievalResult
-from models.evaluation.protocols import evaluate, evaluate_distances
+from models.evaluation.metrics import QueryScores, RetrievalResult
+from models.evaluation.protocols import Comparison, DistanceRows, compare, cosine_rows
 from models.evaluation.rerank import RerankOptions, k_reciprocal
 from models.evaluation.trials import Trial, TrialOptions, trials
 
-__all__ = ["TrialResult", "judge", "judge_trials"]
+__all__ = ["TrialResult", "comparison_of", "distances_of", "judge", "judge_trials"]
 
 _DEFAULT = TrialOptions()
 
 
 @dataclass(frozen=True, eq=False)
 class TrialResult:
-    """A trial and what was reached in it."""
+    """A trial, what was reached in it, and by which query."""
 
     trial: Trial
     result: RetrievalResult
+    scores: QueryScores
 
 
 def judge(
@@ -64,16 +65,26 @@ def judge_trials(
     """
     if features.ndim != 2 or len(features) != len(samples):
         raise ValueError(f"features: expected [{len(samples)}, D], got {list(features.shape)}")
-    identities = np.array([sample.identity for sample in samples], np.int64)
-    cameras = np.array([sample.camera for sample in samples], np.int64)
     found = []
     for trial in trials(protocol, samples, options, queries=queries):
-        query, gallery = trial.query_rows, trial.gallery_rows
-        labels = (identities[query], identities[gallery], cameras[query], cameras[gallery])
-        if rerank is None:
-            result = evaluate(protocol, features[query], features[gallery], *labels)
-        else:
-            distances = k_reciprocal(features[query], features[gallery], rerank)
-            result = evaluate_distances(protocol, distances, *labels)
-        found.append(TrialResult(trial, result))
+        comparison = comparison_of(protocol, samples, trial)
+        scores = comparison.score(distances_of(features, trial, rerank))
+        found.append(TrialResult(trial, scores.result(), scores))
     return tuple(found)
+
+
+def comparison_of(protocol: str, samples: Sequence[Sample], trial: Trial) -> Comparison:
+    """The labels of a trial's queries and gallery."""
+    identities = np.array([sample.identity for sample in samples], np.int64)
+    cameras = np.array([sample.camera for sample in samples], np.int64)
+    query, gallery = trial.query_rows, trial.gallery_rows
+    return compare(protocol, identities[query], identities[gallery], cameras[query], cameras[gallery])
+
+
+def distances_of(features: npt.NDArray[np.floating], trial: Trial, rerank: RerankOptions | None) -> DistanceRows:
+    """Between a trial's queries and gallery: by cosine, or re-ranked."""
+    query, gallery = features[trial.query_rows], features[trial.gallery_rows]
+    if rerank is None:
+        return cosine_rows(query, gallery)
+    distances = k_reciprocal(query, gallery, rerank)
+    return lambda rows: distances[rows]

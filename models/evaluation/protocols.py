@@ -17,7 +17,16 @@ import numpy.typing as npt
 
 from models.evaluation.metrics import BoolArray, FloatArray, IntArray, QueryScores, RetrievalResult, score_queries
 
-__all__ = ["Labels", "evaluate", "evaluate_distances", "list_protocols", "score", "unit_rows"]
+__all__ = [
+    "Comparison",
+    "DistanceRows",
+    "compare",
+    "cosine_rows",
+    "evaluate",
+    "evaluate_distances",
+    "list_protocols",
+    "unit_rows",
+]
 
 _CELLS = 2**21  # of the matrix of distances that are in memory at a time, about 130 MB while they are judged
 _DECIMALS = 10  # of a cosine; sums in another order would otherwise tell equal vectors apart
@@ -62,6 +71,70 @@ def list_protocols() -> tuple[str, ...]:
     return tuple(_RULES)
 
 
+DistanceRows = Callable[[slice | IntArray], npt.NDArray[np.floating]]
+"""Gives distances ``[q, G]`` of the queries asked for, so that a whole matrix need never exist."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Q queries and G gallery entries under a protocol; all labels are ``int64``, see `compare`."""
+
+    protocol: str
+    query_ids: IntArray
+    gallery_ids: IntArray
+    query_cameras: IntArray
+    gallery_cameras: IntArray
+
+    def score(self, distances: DistanceRows) -> QueryScores:
+        """Judge every query, some at a time."""
+        step = max(1, _CELLS // len(self.gallery_ids))
+        identities = self.gallery_ids if _RULES[self.protocol].distinct_people else None
+        return QueryScores.joined(
+            [
+                score_queries(distances(rows), *self._matches(rows), identities)
+                for rows in (slice(begin, begin + step) for begin in range(0, len(self.query_ids), step))
+            ]
+        )
+
+    def nearest(self, rows: IntArray, distances: DistanceRows, count: int) -> list[IntArray]:
+        """For each of the queries `rows` the `count` best gallery entries that it may see, best first."""
+        _, ignored = self._matches(rows)
+        order = np.argsort(np.where(ignored, np.inf, distances(rows)), axis=1, kind="stable")
+        return [line[~hidden[line]][:count] for line, hidden in zip(order, ignored, strict=True)]
+
+    def _matches(self, rows: slice | IntArray) -> tuple[BoolArray, BoolArray]:
+        """Which entries show the query's person and which are ignored, ``bool[q, G]`` each."""
+        ids, cameras = self.query_ids[rows][:, None], self.query_cameras[rows][:, None]
+        ignored = _RULES[self.protocol].ignores(ids, self.gallery_ids, cameras, self.gallery_cameras)
+        return ids == self.gallery_ids, ignored
+
+
+def compare(
+    protocol: str, query_ids: Labels, gallery_ids: Labels, query_cameras: Labels, gallery_cameras: Labels
+) -> Comparison:
+    """Check the labels. Errors as `evaluate`."""
+    if protocol not in _RULES:
+        raise KeyError(f"no protocol called {protocol!r}; there are {', '.join(_RULES)}")
+    queries, entries = len(np.atleast_1d(query_ids)), len(np.atleast_1d(gallery_ids))
+    if not (queries and entries):
+        raise ValueError(f"expected at least one query and one gallery entry, got {queries} and {entries}")
+    return Comparison(
+        protocol,
+        _labels(query_ids, queries, "query_ids"),
+        _labels(gallery_ids, entries, "gallery_ids"),
+        _labels(query_cameras, queries, "query_cameras"),
+        _labels(gallery_cameras, entries, "gallery_cameras"),
+    )
+
+
+def cosine_rows(query_features: npt.ArrayLike, gallery_features: npt.ArrayLike) -> DistanceRows:
+    """One minus the cosine, in float64. ValueError as `evaluate`."""
+    query, gallery = unit_rows(query_features, "query_features"), unit_rows(gallery_features, "gallery_features")
+    if query.shape[1] != gallery.shape[1]:
+        raise ValueError(f"expected features of one width, got {query.shape[1]} and {gallery.shape[1]}")
+    return lambda rows: 1.0 - np.round(query[rows] @ gallery.T, _DECIMALS)
+
+
 def evaluate(
     protocol: str,
     query_features: npt.ArrayLike,
@@ -82,15 +155,9 @@ def evaluate(
         KeyError: an unknown protocol; the message lists the known ones.
         ValueError: shapes that do not fit, values that are not finite, or no query with a match.
     """
-    query, gallery = unit_rows(query_features, "query_features"), unit_rows(gallery_features, "gallery_features")
-    if query.shape[1] != gallery.shape[1]:
-        raise ValueError(f"expected features of one width, got {query.shape[1]} and {gallery.shape[1]}")
-
-    def distances(rows: slice) -> FloatArray:
-        return 1.0 - np.round(query[rows] @ gallery.T, _DECIMALS)
-
-    shape = (len(query), len(gallery))
-    return score(protocol, distances, shape, query_ids, gallery_ids, query_cameras, gallery_cameras).result()
+    comparison = compare(protocol, query_ids, gallery_ids, query_cameras, gallery_cameras)
+    _check_counts(comparison, (len(np.atleast_1d(query_features)), len(np.atleast_1d(gallery_features))))
+    return comparison.score(cosine_rows(query_features, gallery_features)).result()
 
 
 def evaluate_distances(
@@ -102,45 +169,20 @@ def evaluate_distances(
     gallery_cameras: Labels,
 ) -> RetrievalResult:
     """As `evaluate`, from distances ``[Q, G]`` that were calculated elsewhere, such as re-ranked ones."""
+    comparison = compare(protocol, query_ids, gallery_ids, query_cameras, gallery_cameras)
     if distances.ndim != 2 or not np.isfinite(distances).all():
         raise ValueError(f"distances: expected finite values [Q, G], got {distances.dtype}{list(distances.shape)}")
-    labels = (query_ids, gallery_ids, query_cameras, gallery_cameras)
-    shape = (len(distances), distances.shape[1])
-    return score(protocol, lambda rows: distances[rows], shape, *labels).result()
+    _check_counts(comparison, (len(distances), distances.shape[1]))
+    return comparison.score(lambda rows: distances[rows]).result()
 
 
-def score(
-    protocol: str,
-    distances: Callable[[slice], npt.NDArray[np.floating]],
-    shape: tuple[int, int],
-    query_ids: Labels,
-    gallery_ids: Labels,
-    query_cameras: Labels,
-    gallery_cameras: Labels,
-) -> QueryScores:
-    """Each query's figures; `distances` gives the rows ``[q, G]`` of a portion of the queries when asked."""
-    if protocol not in _RULES:
-        raise KeyError(f"no protocol called {protocol!r}; there are {', '.join(_RULES)}")
-    rule = _RULES[protocol]
-    queries, entries = shape
-    if not (queries and entries):
-        raise ValueError(f"expected at least one query and one gallery entry, got {queries} and {entries}")
-    query = _labels(query_ids, queries, "query_ids")[:, None]
-    query_camera = _labels(query_cameras, queries, "query_cameras")[:, None]
-    gallery = _labels(gallery_ids, entries, "gallery_ids")
-    gallery_camera = _labels(gallery_cameras, entries, "gallery_cameras")
-    step = max(1, _CELLS // entries)
-    return QueryScores.joined(
-        [
-            score_queries(
-                distances(rows),
-                query[rows] == gallery,
-                rule.ignores(query[rows], gallery, query_camera[rows], gallery_camera),
-                gallery if rule.distinct_people else None,
-            )
-            for rows in (slice(begin, begin + step) for begin in range(0, queries, step))
-        ]
-    )
+def _check_counts(comparison: Comparison, given: tuple[int, int]) -> None:
+    expected = len(comparison.query_ids), len(comparison.gallery_ids)
+    if given != expected:
+        raise ValueError(
+            f"expected as many vectors as labels, {expected[0]} queries and {expected[1]} gallery entries, "
+            f"got {given[0]} and {given[1]}"
+        )
 
 
 def unit_rows(features: npt.ArrayLike, name: str) -> FloatArray:

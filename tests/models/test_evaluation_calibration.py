@@ -4,14 +4,9 @@ import numpy as np
 import pytest
 
 from models.calibration import LogisticCalibration
-from models.evaluation.calibration import (
-    Pairs,
-    expected_calibration_error,
-    fit_calibration,
-    fit_curve,
-    pairs_of,
-    reliability,
-)
+from models.evaluation.calibration import check_calibration, fit_calibration, fit_curve
+from models.evaluation.pairs import Pairs, pairs_of
+from models.evaluation.reliability import expected_calibration_error, reliability
 from models.types import Modality
 
 V, I = Modality.VISIBLE, Modality.INFRARED  # noqa: E741 - the field's letters
@@ -78,16 +73,16 @@ def test_prior_moves_the_odds_and_not_the_slope() -> None:
 
 def test_curves_come_true_on_people_they_were_not_fitted_on() -> None:
     calibration = fit_calibration(*sightings(1), generator=np.random.default_rng(0))
-    features, identities, cameras, lights = sightings(2)
-    for one, other in ((V, V), (I, I), (V, I)):
-        pairs = pairs_of(one, other, features, identities, cameras, lights, generator=np.random.default_rng(0))
-        curve = calibration.of(one, other)
-        assert curve is not None
-        weights = pairs.weights(0.5)
-        promised = LogisticCalibrationArray(curve.slope, curve.intercept)(pairs.cosines)
-        assert expected_calibration_error(promised, pairs.same, weights=weights) < 0.05
-        # A raw cosine taken for a probability is far off.
-        assert expected_calibration_error(np.clip(pairs.cosines, 0, 1), pairs.same, weights=weights) > 0.08
+    others = sightings(2)
+    checks = check_calibration(calibration, *others, generator=np.random.default_rng(0))
+    assert set(checks) == {"visible-visible", "infrared-infrared", "visible-infrared"}
+    for check in checks.values():
+        assert check.error < 0.05
+        assert sum(one.mass for one in check.bins) == pytest.approx(1)
+    # A raw cosine taken for a probability is far off.
+    pairs = pairs_of(V, I, *others, generator=np.random.default_rng(0))
+    raw = np.clip(pairs.cosines, 0, 1)
+    assert expected_calibration_error(raw, pairs.same, weights=pairs.weights(0.5)) > 0.1
     assert calibration.visible_visible.slope > calibration.infrared_infrared.slope > 0  # type: ignore[union-attr]
 
 

@@ -183,8 +183,10 @@ def test_mistakes_name_what_was_expected() -> None:
         evaluate("market", *one)
     with pytest.raises(ValueError, match="one width, got 3 and 4"):
         evaluate("regdb", one[0], np.ones((2, 4)), *one[2:])
-    with pytest.raises(ValueError, match=r"query_ids: expected whole numbers \[2\], got int64\[3\]"):
-        evaluate("regdb", *one[:2], [1, 2, 3], *one[3:])
+    with pytest.raises(ValueError, match="3 queries and 2 gallery entries, got 2 and 2"):
+        evaluate("regdb", *one[:2], [1, 2, 3], one[3], [1, 1, 1], one[5])
+    with pytest.raises(ValueError, match=r"query_cameras: expected whole numbers \[2\], got int64\[3\]"):
+        evaluate("regdb", *one[:4], [1, 2, 3], one[5])
     with pytest.raises(ValueError, match="gallery_cameras: expected whole numbers"):
         evaluate("regdb", *one[:5], [0.5, 1.0])
     with pytest.raises(ValueError, match="query_features: expected finite"):
