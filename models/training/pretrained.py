@@ -1,0 +1,89 @@
+"""What a trunk starts from: released weights, by name or as a file."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from models.registry import ReidNetwork
+from models.training.errors import TrainingError
+from models.weights import WeightsError, fetch_weights, list_weights
+
+__all__ = ["NO_WEIGHTS", "load_pretrained", "read_state"]
+
+NO_WEIGHTS = "none"
+_BY_HAND = {
+    "resnet50": "torchvision's ResNet-50, ImageNet (file resnet50-0676ba61.pth or resnet50-11ad3fa6.pth of "
+    "download.pytorch.org/models)",
+    "crossvit_small_240": "timm's crossvit_small_240.in1k (model.safetensors on Hugging Face)",
+    "crossvit_tiny_240": "timm's crossvit_tiny_240.in1k (model.safetensors on Hugging Face)",
+}
+
+
+def load_pretrained(network: nn.Module, source: str, cache_dir: Path | None) -> str:
+    """Fill the network's trunk.
+
+    Args:
+        source: a name that `models.weights.fetch_weights` knows, a path, ``none`` or nothing.
+        cache_dir: for weights that are fetched.
+
+    Returns:
+        What the trunk starts from, for the model card.
+
+    Raises:
+        TrainingError: the weights are not there or do not fit; the message says what to do.
+    """
+    if source in ("", NO_WEIGHTS):
+        return "random weights"
+    if source in list_weights():
+        if cache_dir is None:
+            raise TrainingError(f"{source}: expected a folder to keep fetched weights in, got none")
+        try:
+            path = fetch_weights(source, cache_dir)
+        except WeightsError as error:
+            raise TrainingError(f"{error}; or train from random weights with --pretrained {NO_WEIGHTS}") from error
+    elif source in _BY_HAND:
+        raise TrainingError(
+            f"this recipe starts from {_BY_HAND[source]}: fetch it and give it with --pretrained FILE, or train from "
+            f"random weights with --pretrained {NO_WEIGHTS}"
+        )
+    else:
+        path = Path(source)
+    try:
+        cast(ReidNetwork, network).load_pretrained(read_state(path))
+    except ValueError as error:
+        raise TrainingError(f"{path}: {error}") from error
+    return path.stem if source == str(path) else source
+
+
+def read_state(path: Path) -> Mapping[str, Tensor]:
+    """Tensors by name out of a ``.safetensors`` file or a torch file (read without running code), as float32.
+
+    Raises:
+        TrainingError: no such file, or none that holds tensors by name.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            found: object = load_file(path)
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise TrainingError(f"{path}: expected weights as torch or safetensors write them ({error})") from error
+    for key in ("state_dict", "model"):
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+    if not isinstance(found, Mapping) or not found or not all(isinstance(v, Tensor) for v in found.values()):
+        raise TrainingError(f"{path}: expected tensors by name, got {type(found).__name__}")
+    return {
+        str(name).removeprefix("module."): tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in found.items()
+    }

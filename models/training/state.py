@@ -1,0 +1,89 @@
+"""The state of a run on the disk: whole or not there, so that a killed run goes on exactly where it was.
+
+Batches, augmentation and dropout depend on the seed and the place in the run alone, so the place is all there is to
+keep besides weights and the optimiser's moments.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.files import replaced_whole
+from models.training.errors import TrainingError, written
+
+__all__ = ["Place", "read_state", "write_state"]
+
+_FORMAT = 1
+
+
+@dataclass(slots=True)
+class Place:
+    """Where a run stands, and what it has to remember of the way there.
+
+    Attributes:
+        epoch, batch: the next batch to train on.
+        step: optimisation steps tried so far.
+        bad_steps: of these, those left out because gradients were not finite; bad_in_a_row: the last ones.
+        seconds: spent so far.
+        sums: of every term over the epoch so far; counted: over so many steps.
+        best_epoch, best_figure: of the validated epochs, -1 before the first.
+        validated: figures of each validation, for the model card.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    bad_steps: int = 0
+    bad_in_a_row: int = 0
+    seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
+    counted: int = 0
+    best_epoch: int = -1
+    best_figure: float = -1.0
+    validated: list[dict[str, float]] = field(default_factory=list)
+
+
+def write_state(path: Path, place: Place, run: dict[str, str], tensors: dict[str, Any]) -> None:
+    """Write the file in place of the last one.
+
+    Args:
+        run: what a resumed run must agree with.
+        tensors: state dicts by name.
+
+    Raises:
+        TrainingError: the disk is full or cannot be written; the last state stays.
+    """
+    with written(path.parent), replaced_whole(path) as scratch, scratch.open("wb") as file:
+        try:
+            torch.save({"format": _FORMAT, "run": run, "place": asdict(place), **tensors}, file)
+        except RuntimeError as error:  # torch's writer wraps what the file said
+            raise OSError(str(error).splitlines()[0]) from error
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_state(path: Path, run: dict[str, str]) -> tuple[Place, dict[str, Any]]:
+    """Read what `write_state` wrote; no code in it is run.
+
+    Raises:
+        TrainingError: damaged, or of another run.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(found, dict) or found.get("format") != _FORMAT:
+            raise TrainingError(f"{path}: no state of a training run of this version; start anew with --fresh")
+        place = Place(**found["place"])
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise TrainingError(f"{path}: cannot be read ({error}); start anew with --fresh") from error
+    for what, value in run.items():
+        if found["run"].get(what) != value:
+            raise TrainingError(
+                f"{path}: is of a run with another {what}; give the same one, another folder, or start anew with --fresh"
+            )
+    return place, found
