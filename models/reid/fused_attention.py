@@ -42,6 +42,7 @@ from models.preprocessing import Preprocessing
 from models.registry import register_model
 from models.reid.fused_attention_trunk import PATCHES_PX, SIZES, CrossViT
 from models.reid.heads import HeadOutput, NeckAndClassifier, fold, frame_mean, unit_vectors
+from models.reid.two_stem import fold_halves
 from models.types import Modality
 
 __all__ = ["FusedAttention", "FusedAttentionOptions", "FusedAttentionOutput"]
@@ -135,13 +136,10 @@ class FusedAttention(nn.Module):
         Args:
             visible, infrared: ``[R, 3, H, W]``, or clips ``[R, N, 3, H, W]`` whose frames' features are averaged.
         """
-        if visible.shape != infrared.shape:
-            raise ValueError(f"expected halves of one shape, got {list(visible.shape)} and {list(infrared.shape)}")
-        seen, frames = fold(visible)
-        night, _ = fold(infrared)
-        shown = [(seen, Modality.VISIBLE), (night, Modality.INFRARED)]
+        halves, frames = fold_halves(visible, infrared)
+        shown = [(pictures, modality) for modality, pictures in halves.items()]
         if self.config.grey:
-            shown.append((self.counterpart(seen), Modality.INFRARED))
+            shown.append((self.counterpart(halves[Modality.VISIBLE]), Modality.INFRARED))
         outputs = self.out(frame_mean(self._features(shown), frames), _ALL).split(len(visible))
         return FusedAttentionOutput(outputs[0], outputs[1], outputs[2] if self.config.grey else None)
 

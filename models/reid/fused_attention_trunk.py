@@ -95,7 +95,7 @@ class CrossViT(nn.Module):
         embeddings = self.patches[modality.value]
         assert isinstance(embeddings, nn.ModuleList)  # noqa: S101 - built above; tells the type checker
         tokens = embeddings[branch](pictures).flatten(2).transpose(1, 2)  # B M d
-        class_token = self.class_tokens[branch].expand(len(pictures), -1, -1)
+        class_token = self.class_tokens[branch].expand(tokens.shape[0], -1, -1)
         embedded: Tensor = torch.cat((class_token, tokens), dim=1) + self.positions[branch]
         return embedded
 
@@ -106,9 +106,10 @@ class CrossViT(nn.Module):
             branches = block(branches)
         outputs = []
         for norm, branch, (rows, columns) in zip(self.norms, branches, self.grids, strict=True):
-            tokens_out = norm(branch)
-            maps = tokens_out[:, 1:].transpose(1, 2).reshape(len(branch), -1, rows, columns)  # B d H W
-            outputs.append(BranchOutput(tokens_out[:, 0], maps))
+            normalised = norm(branch)
+            count, _, width = normalised.shape
+            maps = normalised[:, 1:].transpose(1, 2).reshape(count, width, rows, columns)  # B d H W
+            outputs.append(BranchOutput(normalised[:, 0], maps))
         return outputs
 
     def load_released(self, state: Mapping[str, Tensor]) -> None:
