@@ -17,12 +17,19 @@ import numpy as np
 import numpy.typing as npt
 
 from models.calibration import Calibration, LogisticCalibration
-from models.evaluation.metrics import FloatArray
+from models.evaluation.metrics import BoolArray, FloatArray
 from models.evaluation.pairs import Pairs, pairs_of
 from models.evaluation.reliability import Bin, expected_calibration_error, reliability
 from models.types import Modality
 
-__all__ = ["CurveCheck", "check_calibration", "expected_calibration_error", "fit_calibration", "fit_curve"]
+__all__ = [
+    "CurveCheck",
+    "check_calibration",
+    "expected_calibration_error",
+    "fit_calibration",
+    "fit_curve",
+    "split_people",
+]
 
 _STEPS = 100
 _TOLERANCE = 1e-10
@@ -119,6 +126,15 @@ class CurveCheck:
 
     bins: tuple[Bin, ...]
     error: float
+
+
+def split_people(identities: npt.ArrayLike) -> tuple[BoolArray, BoolArray]:
+    """Rows ``bool[N]`` of every second person, and of the others: to fit on one half and to check on the other."""
+    people, numbers = np.unique(np.asarray(identities), return_inverse=True)
+    if len(people) < 4:
+        raise ValueError(f"identities: expected at least four people to split, got {len(people)}")
+    first: BoolArray = numbers % 2 == 0
+    return first, ~first
 
 
 def check_calibration(

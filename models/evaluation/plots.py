@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from models.evaluation.calibration import CurveCheck
 from models.evaluation.metrics import RetrievalResult
@@ -38,6 +39,7 @@ def plot_cmc(path: Path, title: str, results: Sequence[RetrievalResult]) -> None
     axes.plot(ranks, 100 * mean.cmc[:length], color="tab:blue", marker="o", markersize=3, label="mean")
     axes.set(xlabel="rank k", ylabel="queries with a match among the first k, %", title=title, ylim=(0, 102))
     axes.set_xlim(0.5, length + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     summary = "\n".join([*(f"R{k} {100 * share:.2f}" for k, share in mean.rank.items()), f"mAP {100 * mean.map:.2f}"])

@@ -19,6 +19,7 @@ __all__ = ["RankedQuery", "draw_sheet"]
 
 _MATCH, _STRANGER, _QUERY = "#1a7f37", "#c62828", "#555555"
 _TICK, _CROSS = "\N{CHECK MARK}", "\N{BALLOT X}"
+_COLUMN_IN, _LINE_IN, _CAPTION_IN, _TITLE_IN = 1.15, 2.75, 0.6, 0.3
 _THUMBNAIL_PX = (96, 192)  # width, height: sheets compare people, not cameras
 
 
@@ -48,9 +49,14 @@ def draw_sheet(path: Path, title: str, samples: Sequence[Sample], rankings: Sequ
         DataError: a picture cannot be read.
     """
     columns = 1 + max(len(one.nearest) for one in rankings)
-    figure = Figure(figsize=(1.15 * columns, 2.75 * len(rankings) + 0.5), layout="constrained")
-    figure.suptitle(title)
-    grid = figure.subplots(len(rankings), columns, squeeze=False)
+    height_in = _LINE_IN * len(rankings) + _TITLE_IN
+    figure = Figure(figsize=(_COLUMN_IN * columns, height_in))
+    figure.suptitle(title, y=1 - 0.1 / height_in, va="top")
+    top = 1 - (_TITLE_IN + _CAPTION_IN) / height_in
+    places = {"left": 0.01, "right": 0.99, "bottom": 0.1 / height_in, "top": top, "wspace": 0.06}
+    grid = figure.subplots(
+        len(rankings), columns, squeeze=False, gridspec_kw={**places, "hspace": _CAPTION_IN / (_LINE_IN - _CAPTION_IN)}
+    )
     for line, ranking in zip(grid, rankings, strict=True):
         asked = samples[ranking.query]
         caption = f"AP {100 * ranking.average_precision:.0f} %"
