@@ -11,6 +11,7 @@ import structlog
 
 from models.files import replaced_whole
 from models.training.errors import written
+from models.training.folder import RunFolder
 
 __all__ = ["RunLog"]
 
@@ -18,36 +19,42 @@ log = structlog.get_logger(__name__)
 
 
 class RunLog:
-    """One JSON object a line: ``kind`` (train, epoch, validation), ``step``, ``epoch`` and figures.
+    """One JSON object a line: ``kind`` (step, epoch, validation), ``step``, ``epoch`` and figures.
 
-    A resumed run repeats the steps after its last state, so their records are taken out first.
+    A resumed run repeats what came after its last state, so those records are taken out first.
+
+    Attributes:
+        records: lines so far.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
-        """Keep what was recorded up to `step` steps; everything is dropped for 0."""
-        self.folder = folder
-        with written(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            path = folder / "metrics.jsonl"
-            kept = [line for line in _lines(path) if json.loads(line)["step"] <= step] if step else []
+    def __init__(self, folder: RunFolder, records: int, step: int) -> None:
+        """Go on behind the first `records` lines, which were written when `step` steps were done."""
+        self._root = folder.root
+        with written(folder.root):
+            path = folder.metrics
+            kept = _lines(path)[:records]
             with replaced_whole(path) as scratch:
                 scratch.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
             self._file = path.open("a", encoding="utf-8")
-        self._board = _tensorboard(folder / "tensorboard", step)
+        self.records = len(kept)
+        self._board = _tensorboard(folder.board, step)
 
     def __enter__(self) -> RunLog:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._file.close()
         if self._board is not None:
             self._board.close()
 
     def write(self, kind: str, step: int, epoch: int, figures: dict[str, float]) -> None:
         """TrainingError when the disk is full."""
-        with written(self.folder):
+        with written(self._root):
             self._file.write(json.dumps({"kind": kind, "step": step, "epoch": epoch, **figures}) + "\n")
             self._file.flush()
+            self.records += 1
             if self._board is not None:
                 for name, value in figures.items():
                     self._board.add_scalar(f"{kind}/{name}", value, step)
@@ -67,4 +74,4 @@ def _tensorboard(folder: Path, step: int) -> Any:
     except ImportError:
         log.warning("training.no_tensorboard", hint="pip install 'tapetum[train]' to watch runs in TensorBoard")
         return None
-    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)

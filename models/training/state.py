@@ -17,7 +17,7 @@ import torch
 from models.files import replaced_whole
 from models.training.errors import TrainingError, written
 
-__all__ = ["Place", "read_state", "write_state"]
+__all__ = ["Place", "read_state", "read_tensors", "write_state", "write_tensors"]
 
 _FORMAT = 1
 
@@ -33,7 +33,7 @@ class Place:
         seconds: spent so far.
         sums: of every term over the epoch so far; counted: over so many steps.
         best_epoch, best_figure: of the validated epochs, -1 before the first.
-        validated: figures of each validation, for the model card.
+        records: lines in the log so far.
     """
 
     epoch: int = 0
@@ -46,7 +46,7 @@ class Place:
     counted: int = 0
     best_epoch: int = -1
     best_figure: float = -1.0
-    validated: list[dict[str, float]] = field(default_factory=list)
+    records: int = 0
 
 
 def write_state(path: Path, place: Place, run: dict[str, str], tensors: dict[str, Any]) -> None:
@@ -59,9 +59,14 @@ def write_state(path: Path, place: Place, run: dict[str, str], tensors: dict[str
     Raises:
         TrainingError: the disk is full or cannot be written; the last state stays.
     """
+    write_tensors(path, {"format": _FORMAT, "run": run, "place": asdict(place), **tensors})
+
+
+def write_tensors(path: Path, values: dict[str, Any]) -> None:
+    """Write tensors and plain values, whole and safe from a power cut. TrainingError when the disk is full."""
     with written(path.parent), replaced_whole(path) as scratch, scratch.open("wb") as file:
         try:
-            torch.save({"format": _FORMAT, "run": run, "place": asdict(place), **tensors}, file)
+            torch.save(values, file)
         except RuntimeError as error:  # torch's writer wraps what the file said
             raise OSError(str(error).splitlines()[0]) from error
         file.flush()
@@ -74,16 +79,24 @@ def read_state(path: Path, run: dict[str, str]) -> tuple[Place, dict[str, Any]]:
     Raises:
         TrainingError: damaged, or of another run.
     """
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(found, dict) or found.get("format") != _FORMAT:
-            raise TrainingError(f"{path}: no state of a training run of this version; start anew with --fresh")
-        place = Place(**found["place"])
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        raise TrainingError(f"{path}: cannot be read ({error}); start anew with --fresh") from error
+    found = read_tensors(path)
+    if found.get("format") != _FORMAT:
+        raise TrainingError(f"{path}: no state of a training run of this version; start anew with --fresh")
+    place = Place(**found["place"])
     for what, value in run.items():
         if found["run"].get(what) != value:
             raise TrainingError(
-                f"{path}: is of a run with another {what}; give the same one, another folder, or start anew with --fresh"
+                f"{path}: is of a run with another {what}; give the same, another folder, or start anew with --fresh"
             )
     return place, found
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """Read what `write_tensors` wrote; no code in it is run. TrainingError when it is damaged."""
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise TrainingError(f"{path}: cannot be read ({error}); start anew with --fresh") from error
+    if not isinstance(found, dict):
+        raise TrainingError(f"{path}: no state of a training run; start anew with --fresh")
+    return found
