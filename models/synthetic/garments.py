@@ -1,0 +1,346 @@
+"""Clothes, shoes, hair and headwear as shells around the body, cut where a measure of the body says."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.synthetic.body import Body, BodyModel, rest_normals
+from models.synthetic.parts import Part, loft, smooth, sub_surface
+from models.synthetic.places import Places
+from models.synthetic.wardrobe import Outfit
+
+__all__ = ["hair_and_headwear", "legwear", "shoes", "skin", "skirt", "upper"]
+
+Floats = NDArray[np.float32]
+
+_UPPER_ARM_M = 0.27
+_TRUNK_M = 0.47
+_THIGH_M = 0.42
+_SHIN_M = 0.43
+"""Lengths on the template that turn measures into metres from an edge."""
+_OVERLAP = 0.06
+"""How far skin reaches below a garment before it is left out, metres."""
+
+
+def _far(places: Places) -> Floats:
+    return np.full(len(places.arm), 9.0, np.float32)
+
+
+def _below_sleeve(places: Places, sleeve: float) -> Floats:
+    return np.where(places.limb > 0.3, (places.arm - sleeve) * _UPPER_ARM_M, -9.0).astype(np.float32)
+
+
+def _above_neckline(places: Places, outfit: Outfit) -> Floats:
+    """Metres above the plane of the neckline, which lies lower in front."""
+    low = {"tshirt": 0.0, "polo": 0.02, "shirt": 0.03, "jumper": 0.015}.get(outfit.upper, 0.035)
+    plane = np.array([0.0, 0.8, 0.6], np.float32)
+    origin = np.array([0.0, 1.475 + low, 0.025], np.float32)
+    height = (places.coords - origin) @ plane
+    return np.where(places.limb > 0.2, -9.0, height).astype(np.float32)
+
+
+def _legs_end(outfit: Outfit) -> float:
+    return outfit.leg if outfit.lower not in ("skirt", "dress") else 0.05
+
+
+def skin(model: BodyModel, places: Places, body: Body, outfit: Outfit, material: int) -> Part:
+    """Only what no garment covers: drawing the rest would cost time and show through seams."""
+    visible = (_below_sleeve(places, outfit.sleeve) > -_OVERLAP) | (_above_neckline(places, outfit) > -_OVERLAP)
+    legs = (places.leg > _legs_end(outfit) - 0.15) & (places.limb < 0.3)
+    visible = (visible | legs) & (places.foot < 0.55)
+    used, triangles = sub_surface(model.skin, visible)
+    return Part(
+        body.points[used],
+        triangles,
+        model.weights[used],
+        places.coords[used],
+        _far(places)[used],
+        places.shade[used],
+        material,
+    )
+
+
+def _cloth_normals(model: BodyModel, body: Body) -> Floats:
+    return rest_normals(body.points, model.cloth)
+
+
+def upper(model: BodyModel, places: Places, body: Body, outfit: Outfit, material: int) -> Part:
+    """Shirt, jumper, jacket: the trunk and arms of the shell, smoothed and set off by the garment's bulk."""
+    hem = (places.trunk - outfit.hem) * _TRUNK_M
+    torso = places.limb < 0.3
+    covered = (-_below_sleeve(places, outfit.sleeve) > -0.08) & (-_above_neckline(places, outfit) > -0.05)
+    used, triangles = sub_surface(model.cloth, covered & (hem > -0.12) & (places.foot < 0.1))
+    cut = np.minimum(np.where(torso, hem, 9.0), -_below_sleeve(places, outfit.sleeve))
+    cut = np.minimum(cut, -_above_neckline(places, outfit))[used]
+    heavy = outfit.bulk > 0.02
+    points = smooth(body.points[used], triangles, 6 if heavy else 3, 0.6)
+    normals = rest_normals(points, triangles)
+    arm, trunk = places.arm[used], places.trunk[used]
+    looseness = 1.0 - 0.45 * np.clip(trunk - 0.75, 0, 0.3) / 0.3
+    looseness = np.where(places.limb[used] > 0.5, np.where(arm > 1.5, 0.55, 0.75), looseness)
+    points = points + normals * (outfit.bulk * looseness)[:, None]
+    low = np.clip((0.55 - trunk) / 0.5, 0, 1.2) * (places.limb[used] < 0.3)
+    drape = {"tshirt": 0.012, "shirt": 0.014, "jumper": 0.006, "coat": 0.024, "blazer": 0.016}.get(outfit.upper, 0.012)
+    away = points * np.array([1, 0, 1], np.float32)
+    away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-6)
+    points = points + away * (low * drape)[:, None]
+    if outfit.upper in ("hoodie", "jumper"):  # a ribbed waist draws the hem in
+        rib = np.clip(1 - np.abs(hem[used] - 0.0) / 0.05, 0, 1) * (places.limb[used] < 0.3)
+        points = points - normals * (rib * 0.014)[:, None]
+    points = points + _wrinkles(places.coords[used], normals, outfit.upper_cloth.phase, 0.0035 if heavy else 0.0025)
+    return Part(
+        points.astype(np.float32),
+        triangles,
+        model.weights[used],
+        places.coords[used],
+        cut.astype(np.float32),
+        places.shade[used],
+        material,
+    )
+
+
+def legwear(model: BodyModel, places: Places, body: Body, outfit: Outfit, material: int) -> list[Part]:
+    """Trousers and shorts: each leg a tube at least as wide as its cut."""
+    if outfit.lower in ("skirt", "dress"):
+        return []
+    end = outfit.leg
+    used, triangles = sub_surface(model.cloth, (places.leg > -0.5) & (places.leg < end + 0.2) & (places.limb < 0.2))
+    points = smooth(body.points[used], triangles, 3, 0.5)
+    normals = rest_normals(points, triangles)
+    leg = places.leg[used]
+    slim = outfit.lower == "slim"
+    points = points + normals * (0.007 if slim else 0.011)
+    points = _tube(model, body, points, leg, 0.052 * outfit.cuff, strength=0.4 if slim else 1.0)
+    points = points + _wrinkles(places.coords[used], normals, outfit.lower_cloth.phase, 0.003)
+    scale = np.where(leg < 1, _THIGH_M, _SHIN_M)
+    lower_edge = (end - leg) * scale
+    upper_edge = (leg + 0.28) * _THIGH_M
+    cut = np.minimum(lower_edge, upper_edge)
+    return [
+        Part(
+            points.astype(np.float32),
+            triangles,
+            model.weights[used],
+            places.coords[used],
+            cut.astype(np.float32),
+            places.shade[used],
+            material,
+        )
+    ]
+
+
+def _tube(model: BodyModel, body: Body, points: Floats, leg: Floats, cuff_m: float, strength: float) -> Floats:
+    """Widens legs to tubes that narrow from the thigh to `cuff_m` at the ankle."""
+    moved = points.copy()
+    for side, sign in (("l", 1.0), ("r", -1.0)):
+        hip, knee, ankle = (body.joints[model.bone(f"{b}_{side}")] for b in ("thigh", "calf", "foot"))
+        own = (points[:, 0] * sign > 0) & (leg > 0.35)
+        along = np.clip(leg[own], 0, 2)[:, None]
+        axis = np.where(along < 1, hip + (knee - hip) * along, knee + (ankle - knee) * (along - 1))
+        away = (points[own] - axis) * np.array([1, 0, 1], np.float32)
+        radius = np.linalg.norm(away, axis=1, keepdims=True)
+        wide = np.interp(along, (0.35, 1.0, 2.0), (0.082, 0.4 * 0.082 + 0.6 * max(cuff_m, 0.062), cuff_m))
+        blend = np.clip((along - 0.35) / 0.4, 0, 1) * strength
+        goal = np.maximum(radius, wide)
+        moved[own] += away / np.maximum(radius, 1e-6) * (goal - radius) * blend
+    return moved
+
+
+def skirt(model: BodyModel, places: Places, body: Body, outfit: Outfit, materials: tuple[int, int]) -> list[Part]:
+    """Skirts, the lower half of a dress, and the skirts of a coat."""
+    coat = outfit.upper == "coat"
+    if outfit.lower not in ("skirt", "dress") and not coat:
+        return []
+    end = 0.35 + 6.0 * outfit.bulk * 2 if coat else outfit.leg
+    used, triangles = sub_surface(model.skirt, places.leg < end + 0.3)
+    points = body.points[used]
+    leg = places.leg[used]
+    normals = rest_normals(points, triangles)
+    inwards = np.sign((normals * (points - points.mean(axis=0))).sum(axis=1).mean())
+    grow = outfit.bulk + 0.006 if coat or outfit.lower == "dress" else 0.008
+    points = points + normals * (inwards * grow)
+    narrow = 1.0 - (0.16 if coat else 0.12) * np.clip(leg, 0, 1)
+    points = points * np.stack([narrow, np.ones_like(narrow), narrow], axis=1)
+    lower_edge = (end - leg) * np.where(leg < 1, _THIGH_M, _SHIN_M)
+    upper_edge = (leg + (0.35 if not coat else 0.2)) * _THIGH_M
+    return [
+        Part(
+            points.astype(np.float32),
+            triangles if inwards > 0 else triangles[:, ::-1].copy(),
+            model.weights[used],
+            places.coords[used],
+            np.minimum(lower_edge, upper_edge).astype(np.float32),
+            np.full(len(used), 0.95, np.float32),
+            materials[0] if coat or outfit.lower == "dress" else materials[1],
+        )
+    ]
+
+
+def shoes(model: BodyModel, places: Places, body: Body, outfit: Outfit, material: int) -> list[Part]:
+    """The shell's toeless feet with a sole; boots reach up the shin."""
+    top = 1.55 if outfit.boots else 1.96
+    used, triangles = sub_surface(model.cloth, (places.leg > top - 0.1) & (places.limb < 0.2))
+    points = smooth(body.points[used], triangles, 2, 0.5)
+    normals = rest_normals(points, triangles)
+    points = points + normals * (0.008 if not outfit.boots else 0.012)
+    flat = points[:, 1] < 0.022
+    points[flat, 1] = np.minimum(points[flat, 1], 0.0) * 0.0
+    cut = (places.leg[used] - top) * _SHIN_M
+    return [
+        Part(
+            points.astype(np.float32),
+            triangles,
+            model.weights[used],
+            places.coords[used],
+            cut.astype(np.float32),
+            np.full(len(used), 0.85, np.float32),
+            material,
+        )
+    ]
+
+
+def _wrinkles(coords: Floats, normals: Floats, phase: tuple[float, float], depth_m: float) -> Floats:
+    """Low waves of the cloth, so that no two silhouettes are the same smooth shell."""
+    a, b = phase
+    x, y, z = coords.T
+    wave = np.sin(19 * y + 23 * x + 6.3 * a) + np.sin(31 * y - 17 * z + 6.3 * b) + np.sin(43 * x + 29 * z + 11 * y)
+    return np.asarray(normals * (depth_m * wave)[:, None], np.float32)
+
+
+def _hairline(places: Places, coords: Floats) -> Floats:
+    """Metres above the line where hair begins: forehead, temples, round the ears, nape."""
+    eye = places.eye_m
+    line = np.interp(
+        coords[:, 2], (-0.10, -0.04, 0.03, 0.07, 0.11, 0.15), (eye - 0.085, eye - 0.07, eye - 0.01, eye + 0.012, eye + 0.06, eye + 0.065)
+    )
+    ear = np.clip((np.abs(coords[:, 0]) - 0.074) / 0.004, 0, 1) * (coords[:, 1] < eye + 0.03)
+    return np.asarray(coords[:, 1] - line - 0.05 * ear, np.float32)
+
+
+def hair_and_headwear(
+    model: BodyModel, places: Places, body: Body, outfit: Outfit, materials: tuple[int, int]
+) -> list[Part]:
+    """A cap of hair over the scalp, what hangs from it, and what is worn on it."""
+    used, triangles = sub_surface(model.skin, places.head > 0.5)
+    coords = places.coords[used]
+    scalp = body.points[used]
+    centre = scalp[scalp[:, 1] > body.marks["l-eye"][1]].mean(axis=0)
+    round_head = smooth(scalp, triangles, 8, 0.6)
+    away = round_head - centre
+    away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-6)
+    above = _hairline(places, coords)
+    head = model.bone("head")
+    on_head = np.zeros((len(used), len(model.bones)), np.float32)
+    on_head[:, head] = 1
+
+    def shell(thick: Floats | float, cut: Floats, material: int) -> Part:
+        offset = np.reshape(thick, (-1, 1)) if isinstance(thick, np.ndarray) else thick
+        low = np.minimum(1.0, np.maximum(0.0, (round_head - scalp) * away).sum(axis=1, keepdims=True))
+        points = scalp + away * (offset + low)
+        return Part(
+            points.astype(np.float32),
+            triangles,
+            on_head,
+            coords,
+            cut.astype(np.float32),
+            np.full(len(used), 0.9, np.float32),
+            material,
+        )
+
+    parts: list[Part] = []
+    top = np.clip((coords[:, 1] - places.eye_m) / 0.1, 0, 1)
+    thickness = {"buzz": 0.004, "short": 0.014, "medium": 0.022, "long": 0.022, "ponytail": 0.012, "bun": 0.012}
+    hidden = outfit.headwear in ("hood", "beanie")
+    if outfit.hair != "bald":
+        thick = thickness[outfit.hair] * (0.55 + 0.6 * top).astype(np.float32)
+        thick = thick * np.clip(above / 0.03 + 0.25, 0.1, 1).astype(np.float32)
+        parts.append(shell(thick, above if outfit.hair != "medium" else above + 0.012, materials[0]))
+        if outfit.headwear != "hood":
+            parts += _hanging_hair(model, body, outfit, centre, materials[0])
+    if outfit.headwear == "none":
+        return parts
+    eye = places.eye_m
+    if outfit.headwear == "cap":
+        parts.append(shell(0.02 + 0.006 * top, coords[:, 1] - (eye + 0.042), materials[1]))
+        parts.append(_brim(model, body, materials[1]))
+    elif outfit.headwear == "beanie":
+        rim = coords[:, 1] - np.interp(coords[:, 2], (-0.1, 0.05, 0.14), (eye - 0.03, eye + 0.0, eye + 0.05))
+        parts.append(shell(0.022 + 0.016 * top, rim, materials[1]))
+    else:
+        face = np.hypot(coords[:, 0] / 0.078, (coords[:, 1] - eye + 0.02) / 0.115) - 1
+        opening = np.where(coords[:, 2] > 0.05, face * 0.08, 0.1)
+        parts.append(shell(0.034, opening, materials[1]))
+    return parts[1:] if hidden and outfit.hair in ("short", "buzz") else parts
+
+
+def _hanging_hair(model: BodyModel, body: Body, outfit: Outfit, centre: Floats, material: int) -> list[Part]:
+    """Long hair down the back, a tail or a bun."""
+    angle = np.linspace(0, 2 * np.pi, 14, endpoint=False)
+    head, spine, neck = model.bone("head"), model.bone("spine_03"), model.bone("neck_01")
+    eye = float(body.marks["l-eye"][1])
+    if outfit.hair in ("long", "medium"):
+        drop = 0.3 if outfit.hair == "long" else 0.14
+        steps = np.linspace(0, 1, 7)
+        heights = eye + 0.02 - steps * drop
+        widths = np.interp(steps, (0, 0.35, 1), (0.08, 0.088, 0.085 if outfit.hair == "long" else 0.078))
+        depths = np.interp(steps, (0, 0.4, 1), (0.06, 0.055, 0.03))
+        backs = centre[2] - np.interp(steps, (0, 0.4, 1), (0.035, 0.05, 0.085 if outfit.hair == "long" else 0.06))
+        on_spine = np.clip((steps - 0.35) / 0.65, 0, 1)
+    elif outfit.hair == "ponytail":
+        steps = np.linspace(0, 1, 6)
+        heights = eye + 0.05 - steps * 0.24
+        widths = np.interp(steps, (0, 0.2, 1), (0.016, 0.03, 0.012))
+        depths = widths
+        backs = centre[2] - 0.1 - 0.03 * np.sin(steps * np.pi)
+        on_spine = np.clip(steps - 0.6, 0, 1)
+    elif outfit.hair == "bun":
+        steps = np.linspace(0, 1, 6)
+        heights = eye + 0.1 - steps * 0.075
+        widths = 0.04 * np.sqrt(np.clip(1 - (2 * steps - 1) ** 2, 0.05, 1))
+        depths = widths
+        backs = np.full(6, centre[2] - 0.1)
+        on_spine = np.zeros(6)
+    else:
+        return []
+    rings = np.stack(
+        [
+            np.stack([w * np.sin(-angle), np.full(14, h), b + d * np.cos(-angle)], axis=1)
+            for w, h, b, d in zip(widths, heights, backs, depths, strict=True)
+        ]
+    )
+    rings[:, :, 0] += centre[0]
+    points, triangles = loft(rings[::-1].astype(np.float32))
+    weights = np.zeros((len(points), len(model.bones)), np.float32)
+    share = np.append(np.repeat(on_spine[::-1], 14), [on_spine[-1], on_spine[0]])
+    weights[:, spine] = 0.6 * share
+    weights[:, neck] = 0.4 * share
+    weights[:, head] = 1 - share
+    return [
+        Part(
+            points,
+            triangles,
+            weights,
+            points,
+            np.full(len(points), 9, np.float32),
+            np.full(len(points), 0.85, np.float32),
+            material,
+        )
+    ]
+
+
+def _brim(model: BodyModel, body: Body, material: int) -> Part:
+    """The peak of a cap: a curved half disc before the forehead."""
+    eye = body.marks["l-eye"]
+    across = np.linspace(-1, 1, 9)
+    rows = []
+    for reach, lift in ((0.0, 0.006), (0.05, 0.004), (0.085, -0.006), (0.085, -0.012), (0.0, -0.004)):
+        x = across * 0.072
+        z = float(eye[2]) - 0.012 - 0.055 * across**2 + reach * np.sqrt(np.clip(1 - across**2 * 0.9, 0, 1))
+        y = float(eye[1]) + 0.05 + lift - 0.02 * across**2
+        rows.append(np.stack([x, y, z], axis=1))
+    points, triangles = loft(np.stack(rows).astype(np.float32), closed_ends=False)
+    weights = np.zeros((len(points), len(model.bones)), np.float32)
+    weights[:, model.bone("head")] = 1
+    ones = np.full(len(points), 9, np.float32)
+    return Part(points, triangles, weights, points, ones, np.ones(len(points), np.float32), material)

@@ -1,0 +1,145 @@
+"""Materials: how a surface looks to a colour camera and, separately, to a near-infrared one.
+
+Dyes that are black to the eye are often bright at 850 nm, so reflectance there is not a function of colour.
+Here it is drawn from a mixture that does not look at the colour, except for a small part of all cloth.
+The numbers are plausible guesses, not fitted to measurements: they set the difficulty of the world.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Inset", "Material", "Pattern", "Strap", "cloth_nir", "linear", "luminance", "pack_materials", "print_nir"]
+
+Colour = tuple[float, float, float]
+TEXELS = 7
+"""Four-component texels a material takes in the renderer's table."""
+
+
+class Pattern(IntEnum):
+    """What is woven, printed or built into a surface; the numbers are the shader's."""
+
+    PLAIN = 0
+    STRIPES = 1
+    CHECKS = 2
+    PINSTRIPES = 3
+    CAMOUFLAGE = 4
+    YOKE = 5
+    CHEST_PRINT = 6
+    BACK_PRINT = 7
+    DENIM = 8
+    MELANGE = 9
+    SIDE_STRIPE = 10
+    VEST = 11
+    SOLE = 12
+    FACE = 13
+    HAIR = 14
+    QUILTED = 15
+    ASPHALT = 20
+    PAVERS = 21
+    BRICKS = 22
+    TILES = 23
+    CONCRETE = 24
+    FOLIAGE = 25
+    FACADE = 26
+    SLATS = 27
+    LINES = 28
+
+
+class Inset(IntEnum):
+    """A second material seen on the front of an upper garment."""
+
+    NONE = 0
+    OPEN = 1
+    ZIP = 2
+    VNECK = 3
+
+
+class Strap(IntEnum):
+    """Straps that lie on the trunk."""
+
+    NONE = 0
+    PAIR = 1
+    LEFT = 2
+    RIGHT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """One surface.
+
+    Attributes:
+        colour, second: linear RGB reflectance, of the ground and of what the pattern adds.
+        nir, nir_second: reflectance near 850 nm of the same two.
+        scale: size of the pattern, metres.
+        gloss: strength of the specular part.
+        folds: depth of the creases, metres.
+        inset: the second material's kind, its half width in metres, its colours.
+        strap: the straps' kind and their colours.
+    """
+
+    colour: Colour
+    nir: float
+    pattern: Pattern = Pattern.PLAIN
+    second: Colour = (0.0, 0.0, 0.0)
+    nir_second: float = 0.0
+    scale: float = 0.05
+    gloss: float = 0.02
+    folds: float = 0.0
+    inset: Inset = Inset.NONE
+    inset_width: float = 0.0
+    inset_colour: Colour = (0.0, 0.0, 0.0)
+    inset_nir: float = 0.0
+    strap: Strap = Strap.NONE
+    strap_colour: Colour = (0.0, 0.0, 0.0)
+    strap_nir: float = 0.0
+    phase: tuple[float, float] = field(default=(0.0, 0.0))
+
+
+def pack_materials(materials: list[Material]) -> NDArray[np.float32]:
+    """The renderer's table ``float32[M, TEXELS, 4]``."""
+    rows = [
+        [
+            [*m.colour, m.nir],
+            [*m.second, m.nir_second],
+            [float(m.pattern), m.scale, m.gloss, m.folds],
+            [float(m.inset), m.inset_width, *m.phase],
+            [*m.inset_colour, m.inset_nir],
+            [float(m.strap), 0.0, 0.0, 0.0],
+            [*m.strap_colour, m.strap_nir],
+        ]
+        for m in materials
+    ]
+    return np.array(rows, np.float32)
+
+
+def linear(srgb: NDArray[np.float64] | Colour) -> Colour:
+    """Linear reflectance of an sRGB colour given in 0 to 1."""
+    value = np.clip(np.asarray(srgb, float), 0, 1)
+    r, g, b = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return float(r), float(g), float(b)
+
+
+def luminance(colour: Colour) -> float:
+    """Relative luminance of a linear colour."""
+    return 0.2126 * colour[0] + 0.7152 * colour[1] + 0.0722 * colour[2]
+
+
+def cloth_nir(generator: np.random.Generator, colour: Colour) -> float:
+    """Near-infrared reflectance of a cloth: mostly bright, sometimes middling or dark, seldom as its colour."""
+    kind = generator.choice(4, p=(0.62, 0.18, 0.12, 0.08))
+    if kind == 3:
+        return float(np.clip(0.08 + 0.8 * luminance(colour), 0.05, 0.8))
+    centre, spread = ((0.55, 0.07), (0.33, 0.05), (0.12, 0.03))[kind]
+    return float(np.clip(generator.normal(centre, spread), 0.05, 0.8))
+
+
+def print_nir(generator: np.random.Generator, nir: float, colour: Colour, second: Colour) -> float:
+    """Reflectance of a print on a cloth: three in four fade to a quarter of their visible contrast."""
+    contrast = luminance(second) - luminance(colour)
+    kept = 0.25 if generator.random() < 0.75 else 0.8
+    return float(np.clip(nir + kept * contrast * 0.8, 0.04, 0.85))
