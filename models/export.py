@@ -39,14 +39,16 @@ def export_embedder(checkpoint: Checkpoint, modality: Modality, frames: int, pat
     """Write one graph: input ``crops``, output ``vector`` ``float32[B, D]`` of unit length; B is dynamic.
 
     Args:
-        frames: 1 for single pictures, ``float32[B, 3, H, W]``; N for clips, ``float32[B, N, 3, H, W]``.
+        frames: 1 for single pictures, ``float32[B, 3, H, W]``; N for clips, ``float32[B, N, 3, H, W]``. A network of
+            clips takes its own N; one of single pictures any, its vector being the mean of the frames'.
 
     Raises:
         ValueError: a clip length that the network does not take.
     """
     network = cast(ReidNetwork, checkpoint.build())
-    if frames not in (1, network.frames):
-        raise ValueError(f"expected 1 or {network.frames} frames, got {frames}")
+    if frames < 1 or (network.frames > 1 and frames not in (1, network.frames)):
+        expected = f"1 or {network.frames}" if network.frames > 1 else "1 or more"
+        raise ValueError(f"expected {expected} frames, got {frames}")
     size = (3, checkpoint.preprocessing.height_px, checkpoint.preprocessing.width_px)
     example = torch.zeros((2, *size) if frames == 1 else (2, frames, *size))
     with replaced_whole(path) as scratch, warnings.catch_warnings(), torch.inference_mode():
