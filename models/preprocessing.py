@@ -87,13 +87,20 @@ class Preprocessing:
         stretched: Image = cv2.resize(crop, size, interpolation=_INTERPOLATIONS[self.interpolation])
         return stretched
 
-    def batch(self, crops: Sequence[Image]) -> FloatArray:
+    def batch(self, crops: Sequence[Image], out: FloatArray | None = None) -> FloatArray:
         """Prepare B crops ``uint8[H, W, 3]`` BGR of any size: ``float32[B, 3, height_px, width_px]``.
+
+        Args:
+            out: an array of that shape to write to and return, for those who have one already.
 
         Raises:
             ValueError: a crop is not such a picture; the message says what was expected and what came.
         """
-        out = np.empty((len(crops), 3, self.height_px, self.width_px), np.float32)
+        shape = (len(crops), 3, self.height_px, self.width_px)
+        if out is None:
+            out = np.empty(shape, np.float32)
+        elif out.shape != shape or out.dtype != np.float32:
+            raise ValueError(f"out: expected float32{list(shape)}, got {out.dtype}{list(out.shape)}")
         planes = (2, 1, 0) if self.channel_order == "rgb" else (0, 1, 2)
         for index, crop in enumerate(crops):
             resized = self.resized(check_crop(crop, f"crops[{index}]"))

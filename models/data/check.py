@@ -97,9 +97,9 @@ def _check_parts(parts: Parts, findings: Findings) -> None:
         for sample in samples:
             lights[sample.identity].add(sample.modality)
         single = sorted(identity for identity, found in lights.items() if len(found) < 2)
-        if not samples:
+        if not samples and not findings.problems:
             findings.problem(f"the {name} part is empty")
-        elif len(single) == len(lights):
+        elif samples and len(single) == len(lights):
             findings.problem(f"nobody of the {name} part has both visible and infrared samples")
         elif single:
             findings.note(f"{len(single)} people of the {name} part are seen in one light only: {first_few(single)}")

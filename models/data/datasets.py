@@ -69,8 +69,9 @@ def dataset_root(root: Path | str) -> Path:
     """The folder, or DataError when it is none."""
     folder = Path(root)
     try:
-        if not folder.is_dir():
-            raise DataError(f"{folder}: expected a folder, there is {'a file' if folder.exists() else 'nothing'}")
+        found, anything = folder.is_dir(), folder.exists()
     except (OSError, ValueError) as error:  # a name too long, a null character
         raise DataError(f"{str(root)[:80]!r}: expected a folder ({error})") from error
+    if not found:
+        raise DataError(f"{folder}: expected a folder, there is {'a file' if anything else 'nothing'}")
     return folder

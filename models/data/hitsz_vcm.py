@@ -16,7 +16,7 @@ from pathlib import Path
 
 from models.data.findings import Findings
 from models.data.layout import Parts, disjoint
-from models.data.lists import MAX_NUMBER, first_few, numbered, read_lines, read_numbers
+from models.data.lists import MAX_NUMBER, first_few, numbered, read_lines, read_numbers, require_folder
 from models.data.samples import DataError, Sample
 from models.data.splits import HELD_OUT, hold_out
 from models.types import Modality
@@ -51,6 +51,7 @@ def read(
     """
     if min_frames < 0:
         raise ValueError(f"min_frames: expected 0 or more, got {min_frames}")
+    require_folder(root, "info", "lists of tracklets")
     nested = (root / "Train").is_dir() and (root / "Test").is_dir()
     training = _tracklets(root, "train", root / "Train" if nested else root, findings)
     tested = _tracklets(root, "test", root / "Test" if nested else root, findings)

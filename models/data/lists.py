@@ -20,6 +20,7 @@ __all__ = [
     "read_labelled",
     "read_lines",
     "read_numbers",
+    "require_folder",
     "subfolders",
 ]
 
@@ -110,6 +111,12 @@ def subfolders(folder: Path) -> list[Path]:
         return sorted(entry for entry in folder.iterdir() if entry.is_dir())
     except OSError:
         return []
+
+
+def require_folder(root: Path, name: str, what: str) -> None:
+    """DataError unless the data set has the folder its lists are in."""
+    if not (root / name).is_dir():
+        raise DataError(f"{root}: expected a folder {name!r} with {what}, there is none")
 
 
 def picture_files(folder: Path) -> list[Path]:

@@ -13,7 +13,15 @@ from pathlib import Path
 
 from models.data.findings import Findings
 from models.data.layout import Parts, disjoint
-from models.data.lists import first_few, numbered, picture_files, read_labelled, read_numbers, subfolders
+from models.data.lists import (
+    first_few,
+    numbered,
+    picture_files,
+    read_labelled,
+    read_numbers,
+    require_folder,
+    subfolders,
+)
 from models.data.samples import DataError, Sample
 from models.data.splits import HELD_OUT, hold_out
 from models.types import Modality
@@ -37,6 +45,7 @@ def read(root: Path, findings: Findings, *, validation: str = HELD_OUT, validati
     Args:
         validation: ``held-out`` for `validation_fraction` of the training people, ``none`` to train on all.
     """
+    require_folder(root, "idx", "lists of pictures")
     training = [sample for modality in _LIGHTS for sample in _listed(root, modality, findings)]
     try:
         people = set(read_numbers(root / "idx" / "test_id.txt", findings, below=10_000))

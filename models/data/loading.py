@@ -1,7 +1,7 @@
 """Batches of network input from samples: for training in shuffled order, for testing in theirs.
 
-Pictures are decoded and augmented by worker processes, not threads: the many short calls of augmentation keep the
-interpreter's lock busy, and the thread that feeds the GPU would have to wait for it at every operation.
+Pictures are decoded and augmented by worker processes, so that nothing competes with the training loop for the
+interpreter's lock. Batches travel through shared memory: containers need more of it than Docker's 64 MB.
 """
 
 from __future__ import annotations
@@ -213,10 +213,8 @@ class _TrainingBatches(Dataset[TrainingBatch]):
                 key = [self._seed, epoch, batch, self._identities.start * each + row, light]
                 generator = np.random.default_rng(key)
                 pictures = _frames_of(self._samples[number], self._frames, generator)
-                made = self._augmenter(pictures, modality, generator, counterpart=self._counterparts)
-                halves[light][row] = torch.from_numpy(made.pictures)
-                if made.counterpart is not None:
-                    halves[2 + light][row] = torch.from_numpy(made.counterpart)
+                views = [half[row].numpy() for half in halves[light::2]]
+                self._augmenter.write(pictures, modality, generator, *views)
         if self._frames == 1:
             halves = [half[:, 0] for half in halves]
         return TrainingBatch(

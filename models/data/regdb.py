@@ -11,7 +11,7 @@ from pathlib import Path
 
 from models.data.findings import Findings
 from models.data.layout import Parts, disjoint
-from models.data.lists import first_few, numbered, read_labelled, subfolders
+from models.data.lists import first_few, numbered, read_labelled, require_folder, subfolders
 from models.data.samples import DataError, Sample
 from models.data.splits import HELD_OUT, hold_out
 from models.types import Modality
@@ -46,6 +46,7 @@ def read(
     """
     if trial not in TRIALS:
         raise ValueError(f"trial: expected 1 to 10, got {trial}")
+    require_folder(root, "idx", "lists of pictures")
     training, test = (_samples(root, part, trial, findings) for part in ("train", "test"))
     if findings.collect and trial == TRIALS[0]:
         listed = {sample.identity for sample in (*training, *test)}

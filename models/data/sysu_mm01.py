@@ -20,7 +20,15 @@ import numpy as np
 
 from models.data.findings import Findings
 from models.data.layout import Parts
-from models.data.lists import check_numbers, first_few, numbered, picture_files, read_numbers, subfolders
+from models.data.lists import (
+    check_numbers,
+    first_few,
+    numbered,
+    picture_files,
+    read_numbers,
+    require_folder,
+    subfolders,
+)
 from models.data.pictures import open_array
 from models.data.samples import ArrayRow, DataError, Sample
 from models.data.splits import HELD_OUT, check_validation
@@ -50,6 +58,7 @@ def read(root: Path, findings: Findings, *, validation: str = HELD_OUT, arrays: 
         arrays: True to learn from AGW's arrays, False from the pictures, None from the arrays if they are there.
     """
     check_validation(validation)
+    require_folder(root, "exp", "lists of people")
     train, val, test = (identities(root, part, findings) for part in ("train", "val", "test"))
     held_out = frozenset(val if validation == HELD_OUT else ())
     if arrays is None:

@@ -42,7 +42,7 @@ def check(
             typer.echo(f"note: {note}")
         for what, count in report.counts.items():
             typer.echo(f"{what:<20} {count:>8}")
-        state = "is complete" if report.ok else f"has {len(report.problems)} problems"
+        state = "is complete" if report.ok else f"has problems ({len(report.problems)})"
         typer.echo(f"{name} at {root} {state}; {report.decoded} of {report.pictures} listed pictures decoded")
     if not report.ok:
         raise typer.Exit(1)

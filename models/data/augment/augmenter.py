@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -60,15 +61,30 @@ class Augmenter:
         *,
         counterpart: bool = False,
     ) -> Augmented:
-        """Augment N frames ``uint8[H, W, 3]`` BGR of one clip.
+        """Augment N frames ``uint8[H, W, 3]`` BGR of one clip, see `write`."""
+        shape = (len(frames), 3, self.preprocessing.height_px, self.preprocessing.width_px)
+        pictures = np.empty(shape, np.float32)
+        other = np.empty(shape, np.float32) if counterpart else None
+        self.write(frames, modality, generator, pictures, other)
+        return Augmented(pictures, other)
+
+    def write(
+        self,
+        frames: Sequence[Image],
+        modality: Modality,
+        generator: np.random.Generator,
+        pictures: FloatArray,
+        counterpart: FloatArray | None = None,
+    ) -> None:
+        """Augment N frames of one clip into arrays ``float32[N, 3, H, W]``, such as rows of a batch.
 
         Args:
-            counterpart: also give what stands in for the light that is missing (models.md, CMFT): of visible frames
-                one of R, G, B and grey, of infrared frames themselves, with a light gamma and blur. Asking for it
-                leaves `pictures` as they are.
+            counterpart: takes what stands in for the light that is missing in CMFT: of visible frames one of R, G,
+                B and grey, of infrared frames themselves, with a light gamma and blur. Whether it is asked for
+                changes nothing in `pictures`.
 
         Raises:
-            ValueError: no frames.
+            ValueError: no frames, or arrays of another shape.
         """
         if not frames:
             raise ValueError("Augmenter: expected at least one frame, got none")
@@ -77,16 +93,16 @@ class Augmenter:
         moved = warp([prepare.resized(frame) for frame in frames], draw_affine(options, height, width, generator))
         if generator.random() < options.trivial:
             moved = trivial_augment(moved, modality, generator)
-        values = draw_curve(options, modality, float(moved[0].mean()), generator)
+        values = draw_curve(options, modality, float(np.mean(cv2.mean(moved[0])[:3])), generator)
         lit = moved if values is None else apply_curve(moved, values)
-        pictures = prepare.batch(self._of_its_light(lit, modality, generator))
+        prepare.batch(self._of_its_light(lit, modality, generator), pictures)
         box = draw_box(options, height, width, generator)
-        other = prepare.batch(_counterpart(lit, modality, generator.spawn(1)[0])) if counterpart else None
         if box is not None:
-            for each in (pictures, other):
-                if each is not None:
-                    erase(each, box, options.erasing_fill, generator)
-        return Augmented(pictures, other)
+            erase(pictures, box, options.erasing_fill, generator)
+        if counterpart is not None:
+            prepare.batch(_counterpart(lit, modality, generator.spawn(1)[0]), counterpart)
+            if box is not None:
+                erase(counterpart, box, options.erasing_fill, generator)
 
     def _of_its_light(
         self, frames: Sequence[Image], modality: Modality, generator: np.random.Generator
