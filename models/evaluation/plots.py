@@ -22,7 +22,7 @@ _MARKERS = ("o", "s", "^")
 def save_figure(figure: Figure, path: Path) -> None:
     """Render with Agg and write a PNG."""
     FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=110, format="png")
+    figure.savefig(path, dpi=110, format="png", pil_kwargs={"compress_level": 3})
 
 
 def plot_cmc(path: Path, title: str, results: Sequence[RetrievalResult]) -> None:
@@ -37,7 +37,8 @@ def plot_cmc(path: Path, title: str, results: Sequence[RetrievalResult]) -> None
         low, high = curves.min(axis=0)[:length], curves.max(axis=0)[:length]
         axes.fill_between(ranks, low, high, alpha=0.25, color="tab:blue", label=f"range of {len(results)} trials")
     axes.plot(ranks, 100 * mean.cmc[:length], color="tab:blue", marker="o", markersize=3, label="mean")
-    axes.set(xlabel="rank k", ylabel="queries with a match among the first k, %", title=title, ylim=(0, 102))
+    axes.set(xlabel="rank k", ylabel="queries with a match among the first k, %", ylim=(0, 102))
+    axes.set_title(title, fontsize=10, wrap=True)
     axes.set_xlim(0.5, length + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
@@ -59,7 +60,8 @@ def plot_reliability(path: Path, title: str, checks: Mapping[str, CurveCheck]) -
             marker=marker,
             label=f"{name}, ECE {check.error:.3f}",
         )
-    axes.set(xlabel="probability promised", ylabel="share that were matches", title=title, xlim=(0, 1), ylim=(0, 1))
+    axes.set(xlabel="probability promised", ylabel="share that were matches", xlim=(0, 1), ylim=(0, 1))
+    axes.set_title(title, fontsize=10, wrap=True)
     axes.set_aspect("equal")
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left")

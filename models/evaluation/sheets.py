@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from models.data.pictures import read_picture
 from models.data.samples import Sample
@@ -19,8 +20,10 @@ __all__ = ["RankedQuery", "draw_sheet"]
 
 _MATCH, _STRANGER, _QUERY = "#1a7f37", "#c62828", "#555555"
 _TICK, _CROSS = "\N{CHECK MARK}", "\N{BALLOT X}"
-_COLUMN_IN, _LINE_IN, _CAPTION_IN, _TITLE_IN = 1.15, 2.75, 0.6, 0.3
-_THUMBNAIL_PX = (96, 192)  # width, height: sheets compare people, not cameras
+_DPI = 110  # of all pixels below
+_THUMBNAIL_PX = (112, 224)  # width, height: sheets compare people, not cameras
+_CELL_PX = (126, 300)
+_TITLE_PX = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +52,22 @@ def draw_sheet(path: Path, title: str, samples: Sequence[Sample], rankings: Sequ
         DataError: a picture cannot be read.
     """
     columns = 1 + max(len(one.nearest) for one in rankings)
-    height_in = _LINE_IN * len(rankings) + _TITLE_IN
-    figure = Figure(figsize=(_COLUMN_IN * columns, height_in))
-    figure.suptitle(title, y=1 - 0.1 / height_in, va="top")
-    top = 1 - (_TITLE_IN + _CAPTION_IN) / height_in
-    places = {"left": 0.01, "right": 0.99, "bottom": 0.1 / height_in, "top": top, "wspace": 0.06}
-    grid = figure.subplots(
-        len(rankings), columns, squeeze=False, gridspec_kw={**places, "hspace": _CAPTION_IN / (_LINE_IN - _CAPTION_IN)}
-    )
-    for line, ranking in zip(grid, rankings, strict=True):
-        asked = samples[ranking.query]
-        caption = f"AP {100 * ranking.average_precision:.0f} %"
-        _show(line[0], asked, f"query {asked.identity}\n{_where(asked)}\n{caption}", _QUERY, "-")
-        for place, axes in enumerate(line[1:]):
-            if place >= len(ranking.nearest):
-                axes.set_axis_off()
-                continue
-            found = samples[ranking.nearest[place]]
+    width, height = columns * _CELL_PX[0], len(rankings) * _CELL_PX[1] + _TITLE_PX
+    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
+    # One pair of axes in pixels: a pair for each picture would take seconds.
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    axes.text(width / 2, _TITLE_PX / 2, title, ha="center", va="center", fontsize=11, wrap=True)
+    for line, ranking in enumerate(rankings):
+        asked, top = samples[ranking.query], _TITLE_PX + line * _CELL_PX[1]
+        caption = f"query {asked.identity}\n{_where(asked)}\nAP {100 * ranking.average_precision:.0f} %"
+        _show(axes, (0, top), asked, caption, _QUERY, "-")
+        for place, (row, cosine) in enumerate(zip(ranking.nearest, ranking.cosines, strict=True), 1):
+            found = samples[row]
             match = found.identity == asked.identity
             mark, colour, style = (_TICK, _MATCH, "-") if match else (_CROSS, _STRANGER, "--")
-            words = f"{place + 1}. {mark} {found.identity}\n{_where(found)}\ncos {ranking.cosines[place]:.2f}"
-            _show(axes, found, words, colour, style)
+            caption = f"{place}. {mark} {found.identity}\n{_where(found)}\ncos {cosine:.2f}"
+            _show(axes, (place * _CELL_PX[0], top), found, caption, colour, style)
     save_figure(figure, path)
 
 
@@ -77,13 +75,15 @@ def _where(sample: Sample) -> str:
     return f"cam {sample.camera}, {sample.modality.value[:3]}"
 
 
-def _show(axes: Axes, sample: Sample, caption: str, colour: str, style: str) -> None:
-    axes.imshow(_thumbnail(sample))
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_title(caption, fontsize=7.5, color=colour)
-    for side in axes.spines.values():
-        side.set(edgecolor=colour, linewidth=3.5, linestyle=style)
+def _show(axes: Axes, corner: tuple[int, int], sample: Sample, caption: str, colour: str, style: str) -> None:
+    """A picture in its frame, the caption above it; `corner` is the cell's upper left one."""
+    width, height = _THUMBNAIL_PX
+    left, bottom = corner[0] + (_CELL_PX[0] - width) / 2, corner[1] + _CELL_PX[1] - 6
+    top = bottom - height
+    axes.text(left + width / 2, top - 6, caption, ha="center", va="bottom", fontsize=7.5, color=colour)
+    picture = axes.imshow(_thumbnail(sample), extent=(left, left + width, bottom, top), aspect="auto")
+    picture.set_clip_on(False)
+    axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=colour, linewidth=3.5, linestyle=style))
 
 
 def _thumbnail(sample: Sample) -> Image:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -22,7 +23,14 @@ from models.training.embed import embed_samples
 from service.cli import app
 from tests.support.miniatures import write_hitsz, write_llcm, write_regdb, write_synthetic, write_sysu
 
-REGDB_PEOPLE = 8
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Small pictures gain nothing from more; and the command sets the number for the whole process."""
+    before = torch.get_num_threads()
+    monkeypatch.setenv("TAPETUM_THREADS", "1")
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +62,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("data")
     return {
         "sysu-mm01": write_sysu(root / "sysu", test=(7, 9, 10, 11)),
-        "regdb": write_regdb(root / "regdb", people=REGDB_PEOPLE),
+        "regdb": write_regdb(root / "regdb", people=8, trials=(1, 3)),
         "llcm": write_llcm(root / "llcm"),
         "hitsz-vcm": write_hitsz(root / "hitsz"),
         "synthetic": write_synthetic(root / "synthetic"),
