@@ -15,7 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
-from service.commands import admin, bench, data, evaluate, serve, video
+from service.commands import admin, bench, data, evaluate, serve, train, video
 
 __all__ = ["app", "main"]
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 serve.register(app)
 video.register(app)
 admin.register(app)
+train.register(app)
 evaluate.register(app)
 app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")

@@ -1,5 +1,6 @@
 """From a recipe to a checkpoint."""
 
+from models.training.building import describe_run
 from models.training.embed import embed_samples
 from models.training.errors import TrainingError, TrainingStopped
 from models.training.finishing import TrainingResult
@@ -12,6 +13,7 @@ __all__ = [
     "TrainingError",
     "TrainingResult",
     "TrainingStopped",
+    "describe_run",
     "embed_samples",
     "list_recipes",
     "load_recipe",

@@ -16,9 +16,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.data.loading import training_loader
 from models.data.samples import ReidDataset
-from models.data.sampling import IdentitySampler
 from models.files import replaced_whole
-from models.registry import ReidNetwork, create_model
+from models.registry import ReidNetwork
+from models.training.building import build_network
 from models.training.clock import Clock, in_words
 from models.training.embed import Progress
 from models.training.errors import TrainingError, TrainingStopped, written
@@ -74,7 +74,12 @@ class Trainer:
             check_validation_part(dataset.validation, dataset.protocol)
         objective = recipe.create_objective()
         torch.manual_seed(recipe.training.seed)
-        self._network = _build(recipe, dataset, device)
+        self._network = build_network(recipe, dataset)
+        if recipe.training.sync_batch_norm:
+            if device.type != "cuda":
+                raise TrainingError("training.sync_batch_norm: expected CUDA, which it is made for")
+            self._network = nn.SyncBatchNorm.convert_sync_batchnorm(self._network)  # type: ignore[no-untyped-call]
+        self._network.to(device)
         self._frames = recipe.batch.frames or cast(ReidNetwork, self._network).frames
         self._loader = training_loader(
             dataset.train,
@@ -268,23 +273,6 @@ class Trainer:
             tensors["average"] = self._average.state_dict()
         write_state(self._folder.state, self.place, self._run, tensors)
         clock.saved()
-
-
-def _build(recipe: Recipe, dataset: ReidDataset, device: torch.device) -> nn.Module:
-    """The network on its device, with a classifier for everyone who takes part."""
-    sampler = IdentitySampler(
-        dataset.train,
-        identities_per_batch=recipe.batch.identities,
-        samples_per_identity=recipe.batch.samples,
-        seed=recipe.training.seed,
-    )
-    options = {**recipe.network.options, "identities": len(sampler.classes)}
-    network = create_model(recipe.network.name, preprocessing=recipe.preprocessing(), **options)
-    if recipe.training.sync_batch_norm:
-        if device.type != "cuda":
-            raise TrainingError("training.sync_batch_norm: expected CUDA, which it is made for")
-        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-    return network.to(device)
 
 
 def _is_bf16(precision: str, device: torch.device) -> bool:

@@ -1,0 +1,142 @@
+"""The command that trains: ``tapetum train cmft_sysu-mm01 --data ROOT --out FOLDER``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from service.commands.console import configure_logging, fail, print_json, progress_line
+from service.settings import load_settings
+
+__all__ = ["register"]
+
+_LINE_EVERY_S = 30.0
+_INTERRUPTED = 130
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(train)
+
+
+def train(
+    recipe: Annotated[str | None, typer.Argument(help="A recipe's name (see --list), or a .toml file.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The data set's folder, as its makers lay it out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the checkpoint and everything on the way to it.")] = None,
+    pretrained: Annotated[
+        str | None, typer.Option(help="Weights the trunk starts from: a file, a name, or none for random ones.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume/--fresh", help="Go on where a stopped run was, or anew.")] = True,
+    workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that prepare batches; 0 for none.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="Change the recipe, as training.epochs=2; may be repeated.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check everything, and train nothing.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the recipes.")] = False,
+) -> None:
+    """Train a network by a recipe, or go on training it. Several processes: torchrun -m service.cli train ..."""
+    from models.data.datasets import open_dataset
+    from models.data.samples import DataError
+    from models.training import RecipeError, TrainingError, TrainingStopped, describe_run, list_recipes, load_recipe
+    from models.training import train as run_training
+
+    if list_:
+        for name in list_recipes():
+            typer.echo(f"{name:28}{load_recipe(name).summary}")
+        return
+    settings = load_settings()
+    configure_logging(settings)
+    if recipe is None:
+        fail("expected a recipe; tapetum train --list shows those there are")
+    if data is None:
+        fail("expected the data set's folder: --data ROOT")
+    try:
+        chosen = load_recipe(recipe, tuple(change or ()))
+        dataset = open_dataset(chosen.data.name, data, **chosen.data.options)
+    except (RecipeError, DataError) as error:
+        fail(str(error))
+    except (KeyError, ValueError) as error:
+        fail(f"{recipe}: data: {error.args[0]}")
+    try:
+        if dry_run:
+            print_json(describe_run(chosen, dataset))
+            return
+        if out is None:
+            fail("expected a folder for what comes out: --out FOLDER")
+        _use_all_cores(workers)
+        with progress_line() as show, _asked_to_stop() as stop:
+            result = run_training(
+                chosen,
+                dataset,
+                out,
+                pretrained=pretrained,
+                resume=resume,
+                workers=workers,
+                device=device,
+                cache_dir=settings.cache_dir,
+                progress=_seldom(show),
+                stop=stop,
+            )
+    except DataError as error:
+        fail(str(error))
+    except TrainingError as error:
+        fail(str(error), 1)
+    except TrainingStopped as stopped:
+        fail(str(stopped), _INTERRUPTED)
+    if os.environ.get("RANK", "0") == "0":
+        for name, value in result.figures.items():
+            typer.echo(f"{name:32}{100 * value:6.2f} %")
+        typer.echo(f"{result.checkpoint}\n{result.card}")
+
+
+def _use_all_cores(workers: int) -> None:
+    """Live analysis keeps torch to one thread; training takes the cores that no other process of it uses."""
+    import torch
+
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    torch.set_num_threads(max(1, available // processes - workers))
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM end a run after the step it is in; a second Ctrl-C at once."""
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked = True
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _seldom(show: Callable[[str, float | None], None]) -> Callable[[str, float | None], None]:
+    """Off a terminal a line of progress every half minute is enough."""
+    if sys.stderr.isatty():
+        return show
+    last = float("-inf")
+
+    def sometimes(what: str, share: float | None) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _LINE_EVERY_S:
+            last = now
+            show(what, share)
+
+    return sometimes
