@@ -92,14 +92,16 @@ def _samples(parts: Parts) -> Iterable[Sample]:
 
 
 def _check_parts(parts: Parts, findings: Findings) -> None:
+    if findings.problems:  # what is missing from the parts follows from them
+        return
     for name, samples in (("training", parts.training), ("test", parts.test)):
         lights: dict[int, set[str]] = defaultdict(set)
         for sample in samples:
             lights[sample.identity].add(sample.modality)
         single = sorted(identity for identity, found in lights.items() if len(found) < 2)
-        if not samples and not findings.problems:
+        if not samples:
             findings.problem(f"the {name} part is empty")
-        elif samples and len(single) == len(lights):
+        elif len(single) == len(lights):
             findings.problem(f"nobody of the {name} part has both visible and infrared samples")
         elif single:
             findings.note(f"{len(single)} people of the {name} part are seen in one light only: {first_few(single)}")

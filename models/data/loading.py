@@ -6,7 +6,7 @@ interpreter's lock. Batches travel through shared memory: containers need more o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -20,7 +20,7 @@ from models.data.augment import Augmenter, AugmentOptions
 from models.data.batch import TrainingBatch
 from models.data.clips import choose_frames
 from models.data.pictures import read_picture
-from models.data.samples import Sample
+from models.data.samples import DataError, Sample
 from models.data.sampling import IdentitySampler, IntArray
 from models.preprocessing import Image, Preprocessing
 from models.types import Modality
@@ -100,17 +100,14 @@ def test_batches(
     lights = {sample.modality for sample in samples}
     if len(lights) > 1:
         raise ValueError(f"test_batches: expected samples of one modality, got {', '.join(sorted(lights))}")
-    return _iterate(_TestBatches(samples, preprocessing, frames, batch_size), workers)
+    batches = _TestBatches(samples, preprocessing, frames, batch_size)
+    return _raising(_processes(batches, range(len(batches)), min(workers, len(batches))))
 
 
 def _check(**values: tuple[int, int]) -> None:
     for name, (value, least) in values.items():
         if value < least:
             raise ValueError(f"{name}: expected at least {least}, got {value}")
-
-
-def _iterate(batches: _TestBatches, workers: int) -> Iterator[Tensor]:
-    yield from _processes(batches, range(len(batches)), min(workers, len(batches)))
 
 
 class TrainingLoader:
@@ -144,7 +141,7 @@ class TrainingLoader:
         if self._pool is None:
             return (self._batches[place] for place in order)
         self._order.places = order
-        return iter(self._pool)
+        return _raising(iter(self._pool))
 
 
 class _Order:
@@ -163,7 +160,7 @@ class _Order:
 def _processes(batches: Dataset[Any], order: Any, workers: int, *, persistent: bool = False) -> DataLoader[Any]:
     """Whole batches, each made by one process, in order."""
     return DataLoader(
-        batches,
+        _Reporting(batches),
         batch_size=None,
         sampler=order,
         num_workers=workers,
@@ -175,6 +172,26 @@ def _processes(batches: Dataset[Any], order: Any, workers: int, *, persistent: b
 
 def _start_worker(worker: int) -> None:
     cv2.setNumThreads(0)  # OpenCV's threads do not survive a fork, and one core is this process's share
+
+
+class _Reporting(Dataset[Any]):
+    """Hands a `DataError` over as a value: raised in a worker, its one sentence would arrive as a traceback."""
+
+    def __init__(self, batches: Dataset[Any]) -> None:
+        self._batches = batches
+
+    def __getitem__(self, place: Any) -> Any:
+        try:
+            return self._batches[place]
+        except DataError as error:
+            return error
+
+
+def _raising(batches: Iterable[Any]) -> Iterator[Any]:
+    for batch in batches:
+        if isinstance(batch, DataError):
+            raise batch
+        yield batch
 
 
 class _TrainingBatches(Dataset[TrainingBatch]):
