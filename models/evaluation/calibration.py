@@ -19,7 +19,7 @@ import numpy.typing as npt
 from models.calibration import Calibration, LogisticCalibration
 from models.evaluation.metrics import BoolArray, FloatArray
 from models.evaluation.pairs import Pairs, pairs_of
-from models.evaluation.reliability import Bin, expected_calibration_error, reliability
+from models.evaluation.reliability import Bin, expected_calibration_error, mean_gap, reliability
 from models.types import Modality
 
 __all__ = [
@@ -103,7 +103,7 @@ def fit_curve(pairs: Pairs, prior: float = 0.5) -> LogisticCalibration:
             break
     if slope <= 0:
         raise ValueError(f"expected higher cosines between pictures of one person, got a slope of {slope / spread:.3g}")
-    return LogisticCalibration(slope=slope / spread, intercept=intercept - slope * centre / spread)
+    return LogisticCalibration(slope=float(slope / spread), intercept=float(intercept - slope * centre / spread))
 
 
 def _sigmoid(z: FloatArray) -> FloatArray:
@@ -161,9 +161,6 @@ def check_calibration(
         if not pairs.same.any() or pairs.same.all():
             continue
         promised = _sigmoid(curve.slope * pairs.cosines + curve.intercept)
-        weights = pairs.weights(prior)
-        found[f"{one}-{other}"] = CurveCheck(
-            reliability(promised, pairs.same, weights=weights),
-            expected_calibration_error(promised, pairs.same, weights=weights),
-        )
+        bins = reliability(promised, pairs.same, weights=pairs.weights(prior))
+        found[f"{one}-{other}"] = CurveCheck(bins, mean_gap(bins))
     return found

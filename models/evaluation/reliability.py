@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Bin", "expected_calibration_error", "reliability"]
+__all__ = ["Bin", "expected_calibration_error", "mean_gap", "reliability"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,5 +78,9 @@ def expected_calibration_error(
     probabilities: npt.ArrayLike, outcomes: npt.ArrayLike, *, weights: npt.ArrayLike | None = None, bins: int = 15
 ) -> float:
     """Mean distance between promise and truth over the bins of `reliability`, weighted by mass; 0 is perfect."""
-    table = reliability(probabilities, outcomes, weights=weights, bins=bins)
+    return mean_gap(reliability(probabilities, outcomes, weights=weights, bins=bins))
+
+
+def mean_gap(table: Sequence[Bin]) -> float:
+    """The expected calibration error of a table that is at hand."""
     return sum(one.mass * abs(one.predicted - one.observed) for one in table)

@@ -88,7 +88,8 @@ def _neighbours(vectors: FloatArray, count: int) -> tuple[IntArray, FloatArray]:
         largest.append(distances.max(axis=1))
         rows = np.arange(len(distances))
         distances[rows, begin + rows] = -1.0
-        ranked.append(np.argsort(distances, axis=1, kind="stable")[:, :count])
+        order = np.argsort(distances, axis=1, kind="stable")
+        ranked.append(order[:, :count].copy())  # a view would keep the whole order alive
     reach = np.concatenate(largest)
     return np.concatenate(ranked), np.where(reach > 0, reach, 1.0)
 
