@@ -167,6 +167,7 @@ def _processes(batches: Dataset[Any], order: Any, workers: int, *, persistent: b
         persistent_workers=persistent,
         worker_init_fn=_start_worker if workers else None,
         pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # else it draws from torch's own, and a resumed run would go another way
     )
 
 

@@ -304,6 +304,7 @@ def test_no_operation_moves_a_person_out_of_the_picture(light: Modality) -> None
         ("erasing", -0.1, "erasing: expected 0 to 1"),
         ("gamma", float("nan"), "gamma: expected 0 to 3"),
         ("crop_px", "ten", "crop_px: expected 0 to 256"),
+        ("crop_px", 2.5, "crop_px: expected whole pixels"),
         ("channels", "sepia", "channels: expected none, exchange, grey, mix"),
         ("erasing_fill", "white", "erasing_fill: expected mean, noise"),
         ("erasing_area", (0.4, 0.02), "erasing_area: expected two ascending values"),

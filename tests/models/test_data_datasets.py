@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.data import DataError, ReidDataset, list_datasets, open_dataset
+from models.data import DataError, ReidDataset, list_datasets, open_dataset, sysu_mm01
+from models.data.findings import Findings
 from models.data.pictures import read_picture
 from models.data.samples import ArrayRow
 from models.types import Modality
@@ -85,6 +86,18 @@ def test_sysu_reads_matlab_lists(tmp_path: Path) -> None:
         (root / "exp" / f"{part}_id.txt").unlink()
         scipy_io.savemat(root / "exp" / f"{part}_id.mat", {"id": np.array([ids], np.uint16)})
     assert open_dataset("sysu-mm01", root) == expected
+
+
+def test_released_matlab_lists_of_sysu_are_read(tmp_path: Path) -> None:
+    released = Path(__file__).parents[2] / ".." / "shared" / "data" / "sysu-mm01"
+    if not (released / "train_id.mat").is_file():
+        pytest.skip("the released lists of SYSU-MM01 are not here")
+    (tmp_path / "exp").symlink_to(released.resolve(), target_is_directory=True)
+    findings = Findings(collect=True)
+    train, test = (sysu_mm01.identities(tmp_path, part, findings) for part in ("train", "test"))
+    assert (len(train), len(test)) == (296, 96)
+    assert not set(train) & set(test)
+    assert not findings.problems
 
 
 def test_sysu_learns_from_agw_arrays_where_they_are(tmp_path: Path) -> None:

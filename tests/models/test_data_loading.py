@@ -169,6 +169,14 @@ def test_resuming_gives_what_an_uninterrupted_epoch_would(numbered: tuple[Sample
         assert all(same(one, other) for one, other in zip(rest, whole[first:], strict=True))
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_loading_leaves_torchs_own_generator_alone(numbered: tuple[Sample, ...], workers: int) -> None:
+    before = torch.random.get_rng_state()
+    list(loader(numbered, workers=workers).batches(0))
+    list(loading.test_batches(numbered[:3], SMALL, frames=1, batch_size=2, workers=workers))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
 def test_ranks_share_the_identities_of_one_batch(numbered: tuple[Sample, ...]) -> None:
     whole = list(loader(numbered, identities_per_batch=4, augmentation=BUSY, counterparts=True).batches(0))
     ranks = [

@@ -80,6 +80,8 @@ class AugmentOptions:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= upper:
                 raise ValueError(f"augmentation.{name}: expected 0 to {upper:g}, got {value!r}")
+        if not isinstance(self.crop_px, int):
+            raise ValueError(f"augmentation.crop_px: expected whole pixels, got {self.crop_px!r}")
         for name, upper in (("erasing_area", 1.0), ("erasing_aspect", 100.0)):
             pair = tuple(getattr(self, name))
             if len(pair) != 2 or not 0 < pair[0] <= pair[1] <= upper:
