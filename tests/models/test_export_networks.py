@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from support.settled import settled
 
 from models.checkpoint import Checkpoint
 from models.export import INPUT, OUTPUT, export_embedder
@@ -47,14 +48,11 @@ def checkpoint(name: str, **options: object) -> Checkpoint:
     preprocessing = Preprocessing(height_px=SIZE[0], width_px=SIZE[1])
     light = {} if name == "fused_attention" else {"backbone": "mobilenetv2"}
     model = create_model(name, preprocessing=preprocessing, **{**light, **TINY.get(name, {}), **options})
-    for module in model.modules():
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-            module.momentum = None  # the mean of what was seen
     with torch.no_grad():
         for parameter in model.parameters():
             if not parameter.any():
                 parameter.normal_(std=0.1)
-        model(*(torch.from_numpy(pictures(8, int(model.frames), seed)) for seed in range(2)))
+    settled(model, *(torch.from_numpy(pictures(8, int(model.frames), seed)) for seed in range(2)))
     return Checkpoint(name, model.options, preprocessing, model.state_dict(), "a test")
 
 
