@@ -24,6 +24,7 @@ from models.layers import (
     reconstruct,
 )
 from models.types import Modality
+from tests.support.settled import awake
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -33,16 +34,6 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 def seeded(build: Callable[[], nn.Module]) -> nn.Module:
     torch.manual_seed(0)
     return build()
-
-
-def awake(module: nn.Module) -> nn.Module:
-    """With what starts at zero drawn at random, so that everything has a say."""
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            if not parameter.any():
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
-    return module
 
 
 SHAPE_PRESERVING = {

@@ -14,7 +14,7 @@ from models.preprocessing import Preprocessing
 from models.registry import create_model, list_models
 from models.reid import HeadOutput
 from models.types import Modality
-from tests.support.settled import settled
+from tests.support.settled import awake, settled
 
 SIZE = (96, 48)
 ROWS = 4
@@ -46,7 +46,7 @@ def pictures(count: int = ROWS, *frames: int, seed: int = 0) -> Tensor:
 @pytest.fixture(scope="module", params=NETWORKS)
 def ready(request: pytest.FixtureRequest) -> nn.Module:
     """A network with a classifier in evaluation mode; nothing here changes it."""
-    return settled(network(request.param, identities=5), pictures(8, seed=8), pictures(8, seed=9))
+    return settled(awake(network(request.param, identities=5)), pictures(8, seed=8), pictures(8, seed=9))
 
 
 def test_no_network_escapes_these_tests() -> None:

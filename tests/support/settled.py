@@ -18,3 +18,13 @@ def settled(network: _N, visible: Tensor, infrared: Tensor) -> _N:
     with torch.no_grad():
         network(visible, infrared)
     return network.eval()
+
+
+def awake(network: _N) -> _N:
+    """With what starts at zero drawn at random, so that everything has a say."""
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if not parameter.any():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
+    return network
