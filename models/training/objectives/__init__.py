@@ -1,17 +1,16 @@
 """One file a network: which losses its paper asks of which rows. A recipe's stages weigh the terms."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from models.training.objectives.afen import AfenObjective
 from models.training.objectives.base import TRIPLETS, Objective, RetrievalOptions
 from models.training.objectives.cmft import CmftObjective
 from models.training.objectives.fused_attention import FusedAttentionObjective
 from models.training.objectives.tacafnet import TacafnetObjective
 
-__all__ = ["TRIPLETS", "Objective", "RetrievalOptions", "create_objective"]
+__all__ = ["TRIPLETS", "Objective", "RetrievalOptions", "objective_of"]
 
-_OBJECTIVES: dict[str, Callable[..., Objective]] = {
+AnyObjective = AfenObjective | CmftObjective | FusedAttentionObjective | TacafnetObjective
+
+_OBJECTIVES: dict[str, type[AnyObjective]] = {
     "afen": AfenObjective,
     "cmft": CmftObjective,
     "fused_attention": FusedAttentionObjective,
@@ -19,13 +18,12 @@ _OBJECTIVES: dict[str, Callable[..., Objective]] = {
 }
 
 
-def create_objective(network: str, options: Mapping[str, Any]) -> Objective:
-    """The objective of a network by the network's name.
+def objective_of(network: str) -> type[AnyObjective]:
+    """The objective of a network by the network's name; its fields are the options of a recipe's ``[objective]``.
 
     Raises:
         KeyError: no network of that name has one; the message lists those that do.
-        TypeError, ValueError: an option is unknown or wrong.
     """
     if network not in _OBJECTIVES:
         raise KeyError(f"no objective for a network called {network!r}; there are {', '.join(_OBJECTIVES)}")
-    return _OBJECTIVES[network](**options)
+    return _OBJECTIVES[network]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import fields
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.data.augment import AugmentOptions
 from models.preprocessing import Preprocessing
-from models.training.objectives import Objective, create_objective
+from models.training.objectives import Objective, objective_of
 
 __all__ = [
     "BatchOptions",
@@ -28,6 +29,13 @@ _Rate = Annotated[float, Field(ge=0)]
 _Share = Annotated[float, Field(ge=0, lt=1)]
 _Count = Annotated[int, Field(ge=1)]
 _USUAL = Preprocessing()
+
+
+def _check_known(table: str, values: dict[str, Any], options: type) -> None:
+    known = [field.name for field in fields(options)]
+    unknown = sorted(values.keys() - set(known))
+    if unknown:
+        raise ValueError(f"{table}: expected options {', '.join(known)}, got {', '.join(unknown)}")
 
 
 class _Table(BaseModel):
@@ -179,15 +187,13 @@ class Recipe(_Table):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         try:
-            objective = self.create_objective()
+            kind = objective_of(self.network.name)
         except KeyError as error:
             raise ValueError(f"network.name: {error.args[0]}") from error
-        except TypeError as error:
-            raise ValueError(f"objective: {error}") from error
-        try:
-            self.augment_options()
-        except TypeError as error:
-            raise ValueError(f"augmentation: {error}") from error
+        _check_known("objective", self.objective, kind)
+        _check_known("augmentation", self.augmentation, AugmentOptions)
+        objective = self.create_objective()
+        self.augment_options()
         self.preprocessing()
         begins = [stage.from_epoch for stage in self.stages]
         if begins != sorted(set(begins)) or begins[0] != 0:
@@ -203,7 +209,7 @@ class Recipe(_Table):
         return self
 
     def create_objective(self) -> Objective:
-        return create_objective(self.network.name, self.objective)
+        return objective_of(self.network.name)(**self.objective)
 
     def augment_options(self) -> AugmentOptions:
         return AugmentOptions(**self.augmentation)
