@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 __all__ = ["Inset", "Material", "Pattern", "Strap", "cloth_nir", "linear", "luminance", "pack_materials", "print_nir"]
 
 Colour = tuple[float, float, float]
-TEXELS = 7
-"""Four-component texels a material takes in the renderer's table."""
 
 
 class Pattern(IntEnum):
@@ -101,7 +99,7 @@ class Material:
 
 
 def pack_materials(materials: list[Material]) -> NDArray[np.float32]:
-    """The renderer's table ``float32[M, TEXELS, 4]``."""
+    """The renderer's table ``float32[M, 7, 4]``."""
     rows = [
         [
             [*m.colour, m.nir],

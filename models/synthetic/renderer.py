@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -11,7 +12,14 @@ from numpy.typing import NDArray
 
 from models.synthetic.dressing import Figure
 from models.synthetic.materials import pack_materials
-from models.synthetic.shaders import FRAGMENT, MAX_BLOBS, SHADOW_FRAGMENT, SHADOW_VERTEX, VERTEX
+from models.synthetic.shaders import (
+    MAX_BLOBS,
+    SHADOW_FRAGMENT,
+    SHADOW_VERTEX,
+    VERTEX,
+    Variant,
+    fragment_source,
+)
 from models.synthetic.textures import noise_texture
 
 if TYPE_CHECKING:
@@ -22,7 +30,12 @@ __all__ = ["Actor", "Lamp", "Light", "Picture", "RenderError", "Renderer", "View
 Floats = NDArray[np.float32]
 
 _SHADOW_PX = 384
-_FIGURES_KEPT = 24
+_MESHES_KEPT = 40
+_TARGETS_KEPT = 48
+_FRAME_BINDING, _SURFACE_BINDING = 1, 2
+_FRAME_FLOATS = 16 + 16 + 9 * 4 + 4 * MAX_BLOBS
+_SURFACE_STRIDE = 256
+"""Bytes between materials in their buffer: what every driver accepts as an offset."""
 _MISSING = (
     "cannot open an OpenGL context without a screen ({reason}). Install Mesa's software renderer and EGL "
     "(Debian, Ubuntu: apt-get install libegl1 libgl1 libgl1-mesa-dri; Fedora: dnf install mesa-libEGL "
@@ -84,12 +97,12 @@ class Actor:
     place: tuple[float, float]
     heading: float
 
-    @property
-    def world_from_model(self) -> Floats:
-        """``[4, 4]``."""
+    def in_world(self) -> tuple[Floats, Floats]:
+        """Points and normals where the actor stands."""
         c, s = np.cos(self.heading), np.sin(self.heading)
-        x, z = self.place
-        return np.array([[c, 0, s, x], [0, 1, 0, 0], [-s, 0, c, z], [0, 0, 0, 1]], np.float32)
+        turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]], np.float32)
+        shift = np.array([self.place[0], 0, self.place[1]], np.float32)
+        return self.points @ turn.T + shift, self.normals @ turn.T
 
 
 @dataclass(frozen=True)
@@ -104,6 +117,9 @@ class Picture:
 class Renderer:
     """One OpenGL context and what was uploaded to it. Not to be shared between threads or processes.
 
+    Args:
+        eye_height_m: height of the template's eyes, where faces are painted.
+
     Raises:
         RenderError: no OpenGL without a screen here.
     """
@@ -111,27 +127,26 @@ class Renderer:
     def __init__(self, eye_height_m: float) -> None:
         self._context = _open_context()
         gl = self._context
-        self._program = gl.program(vertex_shader=VERTEX, fragment_shader=FRAGMENT)
+        self._eye_height_m = eye_height_m
+        self._programs: dict[Variant, Any] = {}
         self._shadow_program = gl.program(vertex_shader=SHADOW_VERTEX, fragment_shader=SHADOW_FRAGMENT)
+        self._shadow_program["Frame"].binding = _FRAME_BINDING
+        self._frame = gl.buffer(reserve=_FRAME_FLOATS * 4, dynamic=True)
         noise = noise_texture()
         self._noise = gl.texture(noise.shape[1::-1], 4, noise.tobytes())
         self._noise.build_mipmaps()
-        self._noise.anisotropy = 4.0
         self._shadow_map = gl.depth_texture((_SHADOW_PX, _SHADOW_PX))
         self._shadow_map.compare_func = ""
         self._shadow_target = gl.framebuffer(depth_attachment=self._shadow_map)
-        self._targets: dict[tuple[int, int], Any] = {}
-        self._figures: dict[int, _Uploaded] = {}
-        self._scenery: dict[int, _Uploaded] = {}
-        self._set("eye_height", eye_height_m)
-        self._set("table", 0)
-        self._set("noise", 1)
-        self._set("shadow_map", 2)
+        self._targets: dict[tuple[int, int], tuple[Any, ...]] = {}
+        self._meshes: dict[int, _Mesh] = {}
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -143,7 +158,9 @@ class Renderer:
         """What draws, as OpenGL names it."""
         return str(self._context.info["GL_RENDERER"])
 
-    def draw(self, view: View, scenery: Scenery, actors: list[Actor], light: Light | None, lamp: Lamp | None) -> Picture:
+    def draw(
+        self, view: View, scenery: Scenery, actors: list[Actor], light: Light | None = None, lamp: Lamp | None = None
+    ) -> Picture:
         """Radiance and owners of a window.
 
         Args:
@@ -154,174 +171,132 @@ class Renderer:
             raise ValueError("Renderer.draw: expected either a light or a lamp, got both or none")
         gl = self._context
         gl.enable(gl.DEPTH_TEST)
-        bodies = [self._figure(actor) for actor in actors]
-        ground = self._scene(scenery)
-        background = (0.0, 0.0, 0.0)
-        if light is not None:
-            background = light.haze[:3]
-            self._light(light, actors, bodies)
-        if lamp is not None:
-            self._lamp(lamp)
+        shadows = light is not None and light.shadows and bool(actors)
+        meshes = [self._mesh(actor.figure, person=True) for actor in actors]
+        for actor, mesh in zip(actors, meshes, strict=True):
+            mesh.move(*actor.in_world())
+        self._frame.write(self._frame_values(view, actors, light, lamp).tobytes())
+        self._frame.bind_to_uniform_block(_FRAME_BINDING)
+        if shadows:
+            self._shadow_target.use()
+            self._shadow_target.clear(depth=1.0)
+            for mesh in meshes:
+                mesh.draw_shadow(self._shadow_program)
         target = self._target(view.width_px, view.height_px)
         target.use()
-        gl.viewport = (0, 0, view.width_px, view.height_px)
-        target.clear(*background, 1.0, depth=1.0)
-        self._set("clip_from_world", view.clip_from_world.T)
-        self._set("eye", tuple(map(float, view.eye)))
-        blobs = np.zeros((MAX_BLOBS, 4), np.float32)
-        for i, actor in enumerate(actors[:MAX_BLOBS]):
-            blobs[i] = (*actor.place, 0.34, 0.5)
-        self._set("blobs", blobs)
-        self._noise.use(1)
-        self._shadow_map.use(2)
-        self._set("person", 0)
-        self._set("world_from_model", np.eye(4, dtype=np.float32))
-        ground.draw()
-        for i, (actor, body) in enumerate(zip(actors, bodies, strict=True)):
-            self._set("person", i + 1)
-            self._set("world_from_model", actor.world_from_model.T)
-            body.draw()
+        target.clear(*(light.haze[:3] if light else (0.0, 0.0, 0.0)), 1.0, depth=1.0)
+        self._noise.use(0)
+        self._shadow_map.use(1)
+        everything = [*meshes, self._mesh(scenery, person=False)]  # people first: what they hide is not shaded
+        for number, mesh in enumerate(everything, start=1):
+            mesh.draw(self._program, number if number <= len(meshes) else 0, light is None, shadows)
+        shape = (view.height_px, view.width_px)
         raw = np.frombuffer(target.read(components=4, attachment=0, dtype="f2"), np.float16)
         owners = np.frombuffer(target.read(components=1, attachment=1, dtype="u1", alignment=1), np.uint8)
-        shape = (view.height_px, view.width_px)
         radiance = raw.reshape(*shape, 4)[::-1, :, :3].astype(np.float32)
-        return Picture(np.ascontiguousarray(radiance), np.ascontiguousarray(owners.reshape(shape)[::-1]))
+        return Picture(radiance, np.ascontiguousarray(owners.reshape(shape)[::-1]))
 
-    def _light(self, light: Light, actors: list[Actor], bodies: list[_Uploaded]) -> None:
-        self._set("infrared", 0)
-        for name, value in (("key_way", light.key_way), ("key_colour", light.key), ("sky_colour", light.sky)):
-            self._set(name, value)
-        self._set("ground_colour", light.ground)
-        self._set("haze", light.haze)
-        self._set("shadows", int(light.shadows and bool(actors)))
-        if light.shadows and actors:
-            matrix = _light_matrix(np.array(light.key_way), np.array(actors[0].place))
-            self._set("light_from_world", matrix.T)
-            self._shadow_target.use()
-            self._context.viewport = (0, 0, _SHADOW_PX, _SHADOW_PX)
-            self._shadow_target.clear(depth=1.0)
-            self._shadow_program["clip_from_world"].write(np.ascontiguousarray(matrix.T).tobytes())
-            for actor, body in zip(actors, bodies, strict=True):
-                world = np.ascontiguousarray(actor.world_from_model.T)
-                self._shadow_program["world_from_model"].write(world.tobytes())
-                body.draw_shadow()
+    def _frame_values(self, view: View, actors: list[Actor], light: Light | None, lamp: Lamp | None) -> Floats:
+        """The uniform block ``Frame``, in the order of the shaders."""
+        blobs = np.zeros((MAX_BLOBS, 4), np.float32)
+        for row, actor in zip(blobs, actors, strict=False):
+            row[:] = (*actor.place, 0.34, 0.5)
+        shadow = np.eye(4, dtype=np.float32)
+        rows: list[tuple[float, ...]] = [(0.0,) * 4] * 8
+        if light is not None:
+            if actors:
+                shadow = _light_matrix(np.array(light.key_way), np.array(actors[0].place))
+            rows[:5] = [(*way, 0.0) for way in (light.key_way, light.key, light.sky, light.ground)] + [light.haze]
+        if lamp is not None:
+            inner, outer = (float(np.cos(np.radians(angle))) for angle in (lamp.inner_deg, lamp.outer_deg))
+            rows[5:] = [(*lamp.place, lamp.ambient), (*lamp.way, lamp.power), (inner, outer, 0.0, 0.0)]
+        values = [view.clip_from_world.T, shadow.T, [(*view.eye, self._eye_height_m)], rows, blobs]
+        return np.concatenate([np.asarray(v, np.float32).ravel() for v in values])
 
-    def _lamp(self, lamp: Lamp) -> None:
-        self._set("infrared", 1)
-        self._set("shadows", 0)
-        self._set("lamp", lamp.place)
-        self._set("lamp_way", lamp.way)
-        inner, outer = (float(np.cos(np.radians(a))) for a in (lamp.inner_deg, lamp.outer_deg))
-        self._set("lamp_form", (lamp.power, inner, outer, lamp.ambient))
-
-    def _set(self, name: str, value: object) -> None:
-        """Sets a uniform, unless the compiler found it unused."""
-        uniform = self._program.get(name, None)
-        if uniform is None:
-            return
-        if isinstance(value, np.ndarray):
-            uniform.write(np.ascontiguousarray(value, np.float32).tobytes())
-        else:
-            uniform.value = value
+    def _program(self, variant: Variant) -> Any:
+        if variant not in self._programs:
+            program = self._context.program(vertex_shader=VERTEX, fragment_shader=fragment_source(variant))
+            for block, binding in (("Frame", _FRAME_BINDING), ("Surface", _SURFACE_BINDING)):
+                if block in program:
+                    program[block].binding = binding
+            for name, unit in (("noise", 0), ("shadow_map", 1)):
+                if name in program:
+                    program[name].value = unit
+            self._programs[variant] = program
+        return self._programs[variant]
 
     def _target(self, width: int, height: int) -> Any:
         if (width, height) not in self._targets:
-            if len(self._targets) > 64:
-                for target, *attached in self._targets.values():
-                    for thing in (target, *attached):
-                        thing.release()
-                self._targets.clear()
+            while len(self._targets) >= _TARGETS_KEPT:
+                for thing in self._targets.pop(next(iter(self._targets))):
+                    thing.release()
             colour = self._context.texture((width, height), 4, dtype="f2")
             owner = self._context.texture((width, height), 1, dtype="u1")
             depth = self._context.depth_renderbuffer((width, height))
-            framebuffer = self._context.framebuffer([colour, owner], depth)
-            self._targets[width, height] = (framebuffer, colour, owner, depth)
+            self._targets[width, height] = (self._context.framebuffer([colour, owner], depth), colour, owner, depth)
         return self._targets[width, height][0]
 
-    def _figure(self, actor: Actor) -> _Uploaded:
-        figure = actor.figure
-        key = id(figure)
-        if key not in self._figures:
-            while len(self._figures) >= _FIGURES_KEPT:
-                self._figures.pop(next(iter(self._figures))).release()
-            self._figures[key] = _Uploaded(
-                self._context,
-                (self._program, self._shadow_program),
-                figure,
-                len(figure.points),
-                (figure.coords, figure.cut, figure.shade, figure.material),
-                figure.triangles,
-                pack_materials(list(figure.materials)),
-            )
-        uploaded = self._figures.pop(key)
-        self._figures[key] = uploaded  # most recent last
-        uploaded.move(actor.points, actor.normals)
-        return uploaded
-
-    def _scene(self, scenery: Scenery) -> _Uploaded:
-        key = id(scenery)
-        if key not in self._scenery:
-            while len(self._scenery) >= _FIGURES_KEPT:
-                self._scenery.pop(next(iter(self._scenery))).release()
-            count = len(scenery.points)
-            ones = np.ones(count, np.float32)
-            self._scenery[key] = _Uploaded(
-                self._context,
-                (self._program, self._shadow_program),
-                scenery,
-                count,
-                (scenery.points, ones, scenery.shade, scenery.material),
-                scenery.triangles,
-                pack_materials(list(scenery.materials)),
-            )
-            self._scenery[key].move(scenery.points, scenery.normals)
-        return self._scenery[key]
+    def _mesh(self, owner: Figure | Scenery, person: bool) -> _Mesh:
+        mesh = self._meshes.pop(id(owner), None)
+        if mesh is None:
+            while len(self._meshes) >= _MESHES_KEPT:
+                self._meshes.pop(next(iter(self._meshes))).release()
+            mesh = _Mesh(self._context, owner, person)
+        self._meshes[id(owner)] = mesh  # most recent last
+        return mesh
 
 
-class _Uploaded:
-    """Buffers of one mesh and its table of materials; holds on to the owner, whose id is its key."""
+class _Mesh:
+    """Buffers of one figure or scenery, drawn material by material; holds on to the owner, whose id is its key."""
 
-    def __init__(
-        self,
-        context: Any,
-        programs: tuple[Any, Any],
-        owner: object,
-        count: int,
-        fixed: tuple[Floats, Floats, Floats, NDArray[np.int32]],
-        triangles: NDArray[np.int32],
-        materials: Floats,
-    ) -> None:
+    def __init__(self, context: Any, owner: Figure | Scenery, person: bool) -> None:
         self.owner = owner
-        coords, cut, shade, material = fixed
-        columns = np.concatenate([coords, cut[:, None], shade[:, None], material[:, None]], axis=1, dtype=np.float32)
-        self._moving = context.buffer(reserve=count * 24, dynamic=True)
-        self._fixed = context.buffer(columns.tobytes())
-        self._order = context.buffer(np.ascontiguousarray(triangles, np.int32).tobytes())
-        self._table = context.texture((materials.shape[1], materials.shape[0]), 4, materials.tobytes(), dtype="f4")
-        self._table.filter = (context.NEAREST, context.NEAREST)
-        program, shadow = programs
-        names = ("in_coord", "in_cut", "in_shade", "in_material")
-        self._mesh = context.vertex_array(
-            program,
-            [(self._moving, "3f 3f", "in_point", "in_normal"), (self._fixed, "3f 1f 1f 1f", *names)],
-            self._order,
-        )
-        self._shadow = context.vertex_array(
-            shadow, [(self._moving, "3f 12x", "in_point"), (self._fixed, "12x 1f 8x", "in_cut")], self._order
-        )
+        self._context = context
+        self._person = person
+        columns = [owner.coords, owner.cut[:, None], owner.shade[:, None]]
+        self._moving = context.buffer(reserve=len(owner.points) * 24, dynamic=True)
+        self._fixed = context.buffer(np.concatenate(columns, axis=1, dtype=np.float32).tobytes())
+        self._order: list[tuple[int, Any]] = []
+        of_face = owner.material[owner.triangles[:, 0]]
+        for row in np.unique(of_face):
+            faces = np.ascontiguousarray(owner.triangles[of_face == row], np.int32)
+            self._order.append((int(row), context.buffer(faces.tobytes())))
+        table = pack_materials(list(owner.materials))
+        padded = np.zeros((len(table), _SURFACE_STRIDE // 4), np.float32)
+        padded[:, : table[0].size] = table.reshape(len(table), -1)
+        self._table = context.buffer(padded.tobytes())
+        self._arrays: dict[tuple[int, Variant | None], Any] = {}
+        self.move(owner.points, owner.normals)
 
     def move(self, points: Floats, normals: Floats) -> None:
+        """Puts the vertices elsewhere, in world coordinates."""
         self._moving.write(np.concatenate([points, normals], axis=1, dtype=np.float32).tobytes())
 
-    def draw(self) -> None:
-        self._table.use(0)
-        self._mesh.render()
+    def draw(self, program_of: Callable[[Variant], Any], number: int, infrared: bool, shadows: bool) -> None:
+        """Draws with the programs of the variants that the materials need; `number` goes to the owners."""
+        for row, order in self._order:
+            variant = Variant.of(self.owner.materials[row], self._person, infrared, shadows)
+            program = program_of(variant)
+            if (row, variant) not in self._arrays:
+                fixed = (self._fixed, "3f 1f 1f", "in_coord", "in_cut", "in_shade")
+                layout = [(self._moving, "3f 3f", "in_point", "in_normal"), fixed]
+                self._arrays[row, variant] = self._context.vertex_array(program, layout, order, skip_errors=True)
+            self._table.bind_to_uniform_block(_SURFACE_BINDING, row * _SURFACE_STRIDE, _SURFACE_STRIDE)
+            program["owner_number"].value = number
+            self._arrays[row, variant].render()
 
-    def draw_shadow(self) -> None:
-        self._shadow.render()
+    def draw_shadow(self, program: Any) -> None:
+        """Draws depth only."""
+        for row, order in self._order:
+            if (row, None) not in self._arrays:
+                layout = [(self._moving, "3f 12x", "in_point"), (self._fixed, "12x 1f 4x", "in_cut")]
+                self._arrays[row, None] = self._context.vertex_array(program, layout, order)
+            self._arrays[row, None].render()
 
     def release(self) -> None:
-        for thing in (self._mesh, self._shadow, self._moving, self._fixed, self._order, self._table):
+        """Frees the buffers."""
+        buffers = [self._moving, self._fixed, self._table, *(order for _, order in self._order)]
+        for thing in (*self._arrays.values(), *buffers):
             thing.release()
 
 

@@ -19,10 +19,13 @@ Triples = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Scenery:
-    """One mesh in world coordinates: points and normals ``[N, 3]``, shade and material ``[N]``, triangles ``[F, 3]``."""
+    """One mesh in world coordinates: points, normals and where patterns are looked up ``[N, 3]``; cut, shade and
+    material ``[N]``, as in `Part`; triangles ``[F, 3]``."""
 
     points: Floats
     normals: Floats
+    coords: Floats
+    cut: Floats
     shade: Floats
     material: NDArray[np.int32]
     triangles: NDArray[np.int32]
@@ -114,11 +117,13 @@ class SceneryBuilder:
                 self.add(*loft(np.stack(both).astype(np.float32)), tyre)
 
     def build(self) -> Scenery:
-        """The joined mesh; low places near the ground see a little less sky."""
+        """The joined mesh."""
         points = np.concatenate(self._points)
         return Scenery(
             points,
             np.concatenate(self._normals).astype(np.float32),
+            points,
+            np.full(len(points), 9, np.float32),
             np.ones(len(points), np.float32),
             np.concatenate(self._rows),
             np.concatenate(self._faces).astype(np.int32),
