@@ -48,10 +48,13 @@ class _Gate(nn.Module):
         self.literal = literal
         self.to_width = nn.Linear(previous_width, width, bias=bias)
 
-    def forward(self, half: Tensor, grid: tuple[int, int]) -> Tensor:
+    def forward(self, half: Tensor, half_grid: tuple[int, int], grid: tuple[int, int]) -> Tensor:
         if self.pool > 1:
             batch, _, channels = half.shape
-            maps = half.transpose(1, 2).reshape(batch, channels, grid[0] * self.pool, grid[1] * self.pool)
+            maps = half.transpose(1, 2).reshape(batch, channels, *half_grid)
+            missing = [self.pool * here - there for here, there in zip(grid, half_grid, strict=True)]
+            if any(missing):  # a strided convolution rounds an odd side up
+                maps = nn.functional.pad(maps, (0, missing[1], 0, missing[0]), mode="replicate")
             half = nn.functional.avg_pool2d(maps, self.pool).flatten(2).transpose(1, 2)
         gate: Tensor = self.to_width(half)
         return gate if self.literal else 1 + torch.tanh(gate)
@@ -90,6 +93,7 @@ class CrossModalFusion(nn.Module):
         if branches == 1 and previous_width is not None:
             raise ValueError("expected no earlier fusion with one branch: there is no second half to gate with")
         self.branches = branches
+        self.pool = pool
         self.out_width = width * branches
         self.reduce = nn.ModuleList(
             nn.Linear(channels, width, bias=bias) if channels != width else nn.Identity() for _ in range(2)
@@ -107,11 +111,18 @@ class CrossModalFusion(nn.Module):
             self.mix = nn.Linear(2 * width, 2 * width, bias=bias)
             self.mix_norm = nn.LayerNorm(2 * width, elementwise_affine=bias)
 
-    def forward(self, first: Tensor, second: Tensor, previous: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        first: Tensor,
+        second: Tensor,
+        previous: Tensor | None = None,
+        previous_grid: tuple[int, int] | None = None,
+    ) -> Tensor:
         """Fuse ``[B, C, H, W]`` with ``[B, C, H, W]``.
 
         Args:
-            previous: ``[B, H * pool * W * pool, 2 d_previous]``; given exactly when there are gates.
+            previous: ``[B, H' * W', 2 d_previous]``; given exactly when there are gates.
+            previous_grid: its H' and W'; ``H * pool`` and ``W * pool`` by default, one less where that was odd.
 
         Returns:
             ``[B, H * W, branches * d]``.
@@ -125,7 +136,10 @@ class CrossModalFusion(nn.Module):
         ]
         if previous is not None:
             halves = previous.chunk(2, dim=-1)
-            tokens = [z * gate(half, grid) for z, gate, half in zip(tokens, self.gates, halves, strict=True)]  # eq. 6
+            before = previous_grid or (grid[0] * self.pool, grid[1] * self.pool)
+            tokens = [
+                z * gate(half, before, grid) for z, gate, half in zip(tokens, self.gates, halves, strict=True)
+            ]  # eq. 6
         crossed = [
             norm(attend(tokens[i], tokens[1 - i]) + tokens[i])  # eq. 5
             for i, (attend, norm) in enumerate(zip(self.attention, self.norms, strict=True))

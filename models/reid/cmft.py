@@ -9,11 +9,17 @@ clips, meet in a cascade of cross-modal fusions (CCF, see `models.layers.ccf`).
 Where the paper is silent or contradicts itself:
 - Stages S2..S5 are ResNet's conv2_x..conv5_x; "S6" is the reduced map after the two linear layers of
   the last CCF. Earlier CCFs work at a reduced width (`fusion_width`), as the paper's parameter counts
-  demand; the last one at 1024.
+  demand; the last one at 1024. By default one CCF on S5 comes before it: the row "S5" of Table 3, which
+  the paper's headline figures are taken from. ``fusion_stages=()`` is D6F.
+- The paper's 8.39 M and 17.29 M are the last CCF alone (17.29 M with a classifier of 500 people on one
+  1024-d branch); the linear layer to `fused_dim` is ours and comes on top.
+- The paper speaks of 1024-d and 512-d vectors; served are 512 (``fused_dim``, ``stream_dim``). The last
+  CCF's tokens are averaged: after its layer norm half of them are negative, which GeM would clamp.
 - One kind of light is all a query has, so every clip is embedded the same way: the other stream sees
   its grey copy (`models.layers.grey`). ``embedding`` says what is served: ``fused``, ``stream`` (each
   clip by its own stream, without the fusion), or both side by side. Choose by measuring.
-- Batch-norm necks for each kind of light (``neck_per_modality``), classifiers shared.
+- Batch-norm necks for each kind of light (``neck_per_modality``), classifiers shared. Counterparts, which
+  a stream sees in training only, have necks of their own, so that they move nobody else's statistics.
 - Single pictures (N = 1) are not shifted. Frames are averaged before the embedding's linear layer.
 
 Literal forms: ``literal_product`` (eq. 6 as printed), ``fusion_branches=1`` (the paper's S6F),
@@ -40,6 +46,7 @@ from models.types import Modality
 __all__ = ["Cmft", "CmftOptions", "CmftOutput"]
 
 _KINDS = (Modality.VISIBLE.value, Modality.INFRARED.value)
+_COUNTERPARTS = {modality: f"{modality.value}_counterpart" for modality in Modality}
 _PAIR = "pair"
 
 
@@ -68,7 +75,7 @@ class CmftOptions:
     temporal_shift: bool = True
     embedding: str = "fused"
     fusion: bool = True
-    fusion_stages: tuple[int, ...] = (4, 5)
+    fusion_stages: tuple[int, ...] = (5,)
     fusion_width: int = 512
     final_width: int = 1024
     fusion_heads: int = 8
@@ -100,6 +107,8 @@ class CmftOptions:
             raise ValueError(f"stream_parts: expected one number a level, got {self.stream_parts}")
         if self.frames < 1 or self.identities < 0:
             raise ValueError(f"expected frames >= 1 and identities >= 0, got {self.frames}, {self.identities}")
+        if min(self.fused_dim, self.stream_dim) < 1:
+            raise ValueError(f"expected fused_dim and stream_dim >= 1, got {self.fused_dim}, {self.stream_dim}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,7 @@ class CmftOutput:
     Attributes:
         visible, infrared: each clip by its own stream.
         visible_counterpart, infrared_counterpart: the same clips' pseudo-counterparts by the other
-            stream, with that stream's neck.
+            stream, with necks of their own.
         fused_visible, fused_infrared: clip and counterpart fused; what a query is embedded by.
         fused_pair: the true pair fused, row by row. The fused ones are None without fusion.
     """
@@ -156,7 +165,8 @@ class Cmft(nn.Module):
             }
         )
         shared = not options.neck_per_modality
-        self.stream_out = NeckAndClassifier(options.stream_dim, _KINDS, options.identities, shared_neck=shared)
+        kinds = (*_KINDS, *_COUNTERPARTS.values())
+        self.stream_out = NeckAndClassifier(options.stream_dim, kinds, options.identities, shared_neck=shared)
         self.fusion: FusionTrunk | None = None
         self.fused_out: NeckAndClassifier | None = None
         if options.fusion:
@@ -224,8 +234,12 @@ class Cmft(nn.Module):
         last = 5 if self.fusion is not None else max(self.config.stream_levels)
         visible_maps = self._maps(torch.cat((seen, night_other)), Modality.VISIBLE, frames, last)
         infrared_maps = self._maps(torch.cat((seen_other, night)), Modality.INFRARED, frames, last)
-        by_visible = self._split(self._stream_output(visible_maps, Modality.VISIBLE, frames), rows)
-        by_infrared = self._split(self._stream_output(infrared_maps, Modality.INFRARED, frames), rows)
+        visible_rows, night_other_rows = torch.split(
+            self._stream_features(visible_maps, Modality.VISIBLE, frames), rows
+        )
+        seen_other_rows, infrared_rows = torch.split(
+            self._stream_features(infrared_maps, Modality.INFRARED, frames), rows
+        )
         fused_visible = fused_infrared = fused_pair = None
         if self.fusion is not None and self.fused_out is not None:
             own = self.fusion(visible_maps, infrared_maps, frames)
@@ -239,10 +253,10 @@ class Cmft(nn.Module):
             fused_infrared = self.fused_out(own[rows:], Modality.INFRARED.value)
             fused_pair = self.fused_out(pair, _PAIR)
         return CmftOutput(
-            visible=by_visible[0],
-            infrared=by_infrared[1],
-            visible_counterpart=by_infrared[0],
-            infrared_counterpart=by_visible[1],
+            visible=self.stream_out(visible_rows, Modality.VISIBLE.value),
+            infrared=self.stream_out(infrared_rows, Modality.INFRARED.value),
+            visible_counterpart=self.stream_out(seen_other_rows, _COUNTERPARTS[Modality.VISIBLE]),
+            infrared_counterpart=self.stream_out(night_other_rows, _COUNTERPARTS[Modality.INFRARED]),
             fused_visible=fused_visible,
             fused_infrared=fused_infrared,
             fused_pair=fused_pair,
@@ -266,7 +280,7 @@ class Cmft(nn.Module):
             pair = (own, other) if modality is Modality.VISIBLE else (other, own)
             parts.append(self.fused_out.neck(self.fusion(*pair, frames), modality.value))
         if form != "fused":
-            parts.append(self.stream_out.neck(self.stream_heads[modality.value](own, frames), modality.value))
+            parts.append(self.stream_out.neck(self._stream_features(own, modality, frames), modality.value))
         unit = [nn.functional.normalize(part.float(), dim=1) for part in parts]
         return unit[0] if len(unit) == 1 else torch.cat(unit, dim=1) / len(unit) ** 0.5
 
@@ -275,17 +289,9 @@ class Cmft(nn.Module):
         maps: StageMaps = self.stream(modality)(folded, shift=shift, last_stage=last_stage)
         return maps
 
-    def _stream_output(self, maps: StageMaps, modality: Modality, frames: int) -> HeadOutput:
-        output: HeadOutput = self.stream_out(self.stream_heads[modality.value](maps, frames), modality.value)
-        return output
-
-    @staticmethod
-    def _split(output: HeadOutput, rows: int) -> tuple[HeadOutput, HeadOutput]:
-        logits = output.logits
-        return (
-            HeadOutput(output.feature[:rows], output.embedding[:rows], None if logits is None else logits[:rows]),
-            HeadOutput(output.feature[rows:], output.embedding[rows:], None if logits is None else logits[rows:]),
-        )
+    def _stream_features(self, maps: StageMaps, modality: Modality, frames: int) -> Tensor:
+        features: Tensor = self.stream_heads[modality.value](maps, frames)
+        return features
 
 
 @register_model(Cmft.name)

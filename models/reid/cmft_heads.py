@@ -90,8 +90,10 @@ class FusionTrunk(nn.Module):
 
     def forward(self, visible: StageMaps, infrared: StageMaps, frames: int) -> Tensor:
         fused: Tensor | None = None
+        grid: tuple[int, int] | None = None
         for stage, fusion in zip(self.stages, self.fusions, strict=True):
-            fused = fusion(visible[stage], infrared[stage], fused)
+            fused = fusion(visible[stage], infrared[stage], fused, grid)
+            grid = (visible[stage].shape[2], visible[stage].shape[3])
         assert fused is not None  # noqa: S101 - there is always the last stage
         feature: Tensor = self.project(frame_mean(fused.mean(dim=1), frames))
         return feature

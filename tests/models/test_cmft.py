@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.preprocessing import Preprocessing
 from models.registry import create_model, list_models
 from models.reid import Cmft, CmftOptions
 from models.types import Modality
@@ -165,6 +166,24 @@ def test_fusion_stages_fit_together(stages: tuple[int, ...], last_stride: int) -
     model = network(fusion_stages=stages, last_stride=last_stride).eval()
     with torch.inference_mode():
         assert model.embed(clips(1), Modality.VISIBLE).shape == (1, 48)
+
+
+@pytest.mark.parametrize(("height_px", "width_px"), [(96, 48), (72, 40)])
+def test_fusion_stages_fit_where_a_stage_rounds_an_odd_side_up(height_px: int, width_px: int) -> None:
+    preprocessing = Preprocessing(height_px=height_px, width_px=width_px)
+    model = network(fusion_stages=(2, 3, 4, 5), last_stride=2, preprocessing=preprocessing).eval()
+    with torch.inference_mode():
+        vectors = model.embed(torch.randn(2, 3, height_px, width_px), Modality.VISIBLE)
+    assert vectors.shape == (2, 48)
+    assert torch.isfinite(vectors).all()
+
+
+def test_counterparts_move_no_neck_a_query_is_embedded_by() -> None:
+    model = network(identities=5).train()
+    output = model(clips(), clips(seed=1))
+    for kind, head in (("visible", output.visible), ("infrared_counterpart", output.infrared_counterpart)):
+        norm = model.stream_out.neck.norm_of(kind)
+        torch.testing.assert_close(norm.running_mean, norm.momentum * head.feature.mean(dim=0))
 
 
 def test_one_branch_form_runs() -> None:
