@@ -32,9 +32,9 @@ def create_optimiser(network: nn.Module, options: OptimiserOptions) -> torch.opt
             if own:
                 groups.append({"params": own, "weight_decay": decay, "trunk": in_trunk, "base_rate": rate, "lr": rate})
     if options.kind == "adamw":
-        return torch.optim.AdamW(groups)
+        return torch.optim.AdamW(groups, fused=True)
     nesterov = options.nesterov and options.momentum > 0
-    return torch.optim.SGD(groups, lr=options.head_rate, momentum=options.momentum, nesterov=nesterov)
+    return torch.optim.SGD(groups, lr=options.head_rate, momentum=options.momentum, nesterov=nesterov, fused=True)
 
 
 def rate_factor(options: ScheduleOptions, epochs: int, position: float, *, trunk: bool) -> float:

@@ -77,7 +77,8 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
     except OSError as error:
         raise TrainingError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise TrainingError(f"{path}: expected weights as torch or safetensors write them ({error})") from error
+        # What torch says of it runs over a page and advises to run the code that may be inside.
+        raise TrainingError(f"{path}: expected nothing but weights, as torch or safetensors write them") from error
     for key in ("state_dict", "model"):
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]

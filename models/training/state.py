@@ -96,7 +96,8 @@ def read_tensors(path: Path) -> dict[str, Any]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise TrainingError(f"{path}: cannot be read ({error}); start anew with --fresh") from error
+        # What torch says of it runs over a page and advises to run the code that may be inside.
+        raise TrainingError(f"{path}: no whole state of a training run; start anew with --fresh") from error
     if not isinstance(found, dict):
         raise TrainingError(f"{path}: no state of a training run; start anew with --fresh")
     return found
