@@ -72,6 +72,7 @@ class BodyModel:
             self.skirt: Triangles = arrays["skirt"]
             self.weights: Floats = arrays["weights"]
             self.bones: list[str] = [str(name) for name in arrays["bones"]]
+            self._rows = {name: row for row, name in enumerate(self.bones)}
             self.parents: NDArray[np.int32] = arrays["parents"]
             self._marks = [str(name) for name in arrays["marks"]]
             self._points: Floats = arrays["points"]
@@ -82,7 +83,7 @@ class BodyModel:
 
     def bone(self, name: str) -> int:
         """Row of a bone in joints and rotations."""
-        return self.bones.index(name)
+        return self._rows[name]
 
     def build(self, shape: BodyShape) -> Body:
         """The body of a shape: base mesh plus weighted targets, scaled to the stature and set on the ground."""

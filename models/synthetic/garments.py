@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from models.synthetic.body import Body, BodyModel, rest_normals
 from models.synthetic.parts import Part, loft, smooth, sub_surface
-from models.synthetic.places import Places
+from models.synthetic.places import CLOTH_ROUNDS, Places
 from models.synthetic.wardrobe import Outfit
 
 __all__ = ["hair_and_headwear", "legwear", "shoes", "skin", "skirt", "upper"]
@@ -61,21 +61,18 @@ def skin(model: BodyModel, places: Places, body: Body, outfit: Outfit, material:
     )
 
 
-def _cloth_normals(model: BodyModel, body: Body) -> Floats:
-    return rest_normals(body.points, model.cloth)
-
-
 def upper(model: BodyModel, places: Places, body: Body, outfit: Outfit, material: int) -> Part:
     """Shirt, jumper, jacket: the trunk and arms of the shell, smoothed and set off by the garment's bulk."""
     hem = (places.trunk - outfit.hem) * _TRUNK_M
     torso = places.limb < 0.3
     covered = (-_below_sleeve(places, outfit.sleeve) > -0.08) & (-_above_neckline(places, outfit) > -0.05)
-    used, triangles = sub_surface(model.cloth, covered & (hem > -0.12) & (places.foot < 0.1))
+    used, triangles = sub_surface(model.cloth, covered & (hem > -0.2) & (places.foot < 0.1))
     cut = np.minimum(np.where(torso, hem, 9.0), -_below_sleeve(places, outfit.sleeve))
     cut = np.minimum(cut, -_above_neckline(places, outfit))[used]
     heavy = outfit.bulk > 0.02
-    points = smooth(body.points[used], triangles, 6 if heavy else 3, 0.6)
-    normals = rest_normals(points, triangles)
+    whole = smooth(body.points, model.cloth, CLOTH_ROUNDS)  # all of it: a garment's own rim would shrink
+    normals = rest_normals(whole, model.cloth)[used]
+    points = whole[used]
     arm, trunk = places.arm[used], places.trunk[used]
     looseness = 1.0 - 0.45 * np.clip(trunk - 0.75, 0, 0.3) / 0.3
     looseness = np.where(places.limb[used] > 0.5, np.where(arm > 1.5, 0.55, 0.75), looseness)
@@ -88,7 +85,7 @@ def upper(model: BodyModel, places: Places, body: Body, outfit: Outfit, material
     if outfit.upper in ("hoodie", "jumper"):  # a ribbed waist draws the hem in
         rib = np.clip(1 - np.abs(hem[used] - 0.0) / 0.05, 0, 1) * (places.limb[used] < 0.3)
         points = points - normals * (rib * 0.014)[:, None]
-    points = points + _wrinkles(places.coords[used], normals, outfit.upper_cloth.phase, 0.0035 if heavy else 0.0025)
+    points = points + _wrinkles(places.coords[used], normals, outfit.upper_cloth.phase, 0.0025 if heavy else 0.0015)
     return Part(
         points.astype(np.float32),
         triangles,
@@ -106,13 +103,14 @@ def legwear(model: BodyModel, places: Places, body: Body, outfit: Outfit, materi
         return []
     end = outfit.leg
     used, triangles = sub_surface(model.cloth, (places.leg > -0.5) & (places.leg < end + 0.2) & (places.limb < 0.2))
-    points = smooth(body.points[used], triangles, 3, 0.5)
-    normals = rest_normals(points, triangles)
+    whole = smooth(body.points, model.cloth, CLOTH_ROUNDS)
+    normals = rest_normals(whole, model.cloth)[used]
+    points = whole[used]
     leg = places.leg[used]
     slim = outfit.lower == "slim"
     points = points + normals * (0.007 if slim else 0.011)
     points = _tube(model, body, points, leg, 0.052 * outfit.cuff, strength=0.4 if slim else 1.0)
-    points = points + _wrinkles(places.coords[used], normals, outfit.lower_cloth.phase, 0.003)
+    points = points + _wrinkles(places.coords[used], normals, outfit.lower_cloth.phase, 0.002)
     scale = np.where(leg < 1, _THIGH_M, _SHIN_M)
     lower_edge = (end - leg) * scale
     upper_edge = (leg + 0.28) * _THIGH_M
@@ -181,11 +179,11 @@ def shoes(model: BodyModel, places: Places, body: Body, outfit: Outfit, material
     """The shell's toeless feet with a sole; boots reach up the shin."""
     top = 1.55 if outfit.boots else 1.96
     used, triangles = sub_surface(model.cloth, (places.leg > top - 0.1) & (places.limb < 0.2))
-    points = smooth(body.points[used], triangles, 2, 0.5)
-    normals = rest_normals(points, triangles)
-    points = points + normals * (0.008 if not outfit.boots else 0.012)
-    flat = points[:, 1] < 0.022
-    points[flat, 1] = np.minimum(points[flat, 1], 0.0) * 0.0
+    whole = smooth(body.points, model.cloth, CLOTH_ROUNDS)
+    normals = rest_normals(whole, model.cloth)[used]
+    points = whole[used]
+    points = points + normals * (0.011 if not outfit.boots else 0.015)
+    points[points[:, 1] < 0.022, 1] = 0.0
     cut = (places.leg[used] - top) * _SHIN_M
     return [
         Part(

@@ -132,7 +132,7 @@ def cloth_nir(generator: np.random.Generator, colour: Colour) -> float:
     kind = generator.choice(4, p=(0.62, 0.18, 0.12, 0.08))
     if kind == 3:
         return float(np.clip(0.08 + 0.8 * luminance(colour), 0.05, 0.8))
-    centre, spread = ((0.55, 0.07), (0.33, 0.05), (0.12, 0.03))[kind]
+    centre, spread = ((0.55, 0.09), (0.33, 0.06), (0.12, 0.03))[kind]
     return float(np.clip(generator.normal(centre, spread), 0.05, 0.8))
 
 

@@ -50,12 +50,13 @@ def sub_surface(triangles: Triangles, wanted: NDArray[np.bool_]) -> tuple[NDArra
     return used, renumbered.reshape(-1, 3).astype(np.int32)
 
 
-def smooth(points: Floats, triangles: Triangles, rounds: int, amount: Floats | float = 0.6) -> Floats:
+def smooth(points: Floats, triangles: Triangles, rounds: int, amount: float = 0.6) -> Floats:
     """Laplacian smoothing: every round moves vertices towards the mean of their neighbours by `amount`."""
     pairs = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
     pairs = np.concatenate([pairs, pairs[:, ::-1]])
-    count = np.maximum(np.bincount(pairs[:, 0], minlength=len(points)), 1)[:, None]
-    step = np.reshape(amount, (-1, 1)) if isinstance(amount, np.ndarray) else amount
+    count = np.bincount(pairs[:, 0], minlength=len(points))[:, None]
+    step = np.where(count > 0, amount, 0.0)  # vertices of no triangle stay
+    count = np.maximum(count, 1)
     moved = points
     for _ in range(rounds):
         near = moved[pairs[:, 1]]

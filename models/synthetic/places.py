@@ -13,10 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.synthetic.body import BodyModel, rest_normals
+from models.synthetic.parts import smooth
 
-__all__ = ["Places"]
+__all__ = ["CLOTH_ROUNDS", "Places"]
 
 Floats = NDArray[np.float32]
+
+
+CLOTH_ROUNDS = 4
+"""Rounds of smoothing that turn the cloth shell into cloth. Places are measured on a shell smoothed as often, since
+smoothing also shifts vertices within the surface."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Places:
     @classmethod
     def measure(cls, model: BodyModel) -> Places:
         """The measures on the model's template."""
-        points, joints = model.template.points, model.template.joints
+        points, joints = smooth(model.template.points, model.cloth, CLOTH_ROUNDS), model.template.joints
         every = np.concatenate([model.skin, model.cloth, model.skirt])
         normals = rest_normals(points, every)
 
@@ -62,13 +68,12 @@ class Places:
 
         shoulder, elbow, wrist = (joints[model.bone(f"{b}_l")] for b in ("upperarm", "lowerarm", "hand"))
         hip, knee, ankle = (float(joints[model.bone(f"{b}_l")][1]) for b in ("thigh", "calf", "foot"))
-        folded = points * np.array([1, 1, 1], np.float32)
+        folded = points.copy()
         folded[:, 0] = np.abs(folded[:, 0])
         limb = share("upperarm", "lowerarm", "hand", "index", "middle", "ring", "pinky", "thumb")
         upper, lower = elbow - shoulder, wrist - elbow
         first = (folded - shoulder) @ upper / (upper @ upper)
         second = (folded - elbow) @ lower / (lower @ lower)
-        arm = np.where(first < 1, np.minimum(first, 1 + np.minimum(second, 0)), 1 + second)
         arm = np.where((first > 0.9) & (second > -0.1), 1 + second, np.minimum(first, 1.0))
         arm = np.where(limb > 0.3, arm, np.minimum(first, 0.0))
         y = points[:, 1]

@@ -27,6 +27,11 @@ _KNEE_DEG = np.array([4, 15, 13, 7, 5, 14, 42, 60, 40, 11], float)
 _ANKLE_DEG = np.array([0, -4, 4, 8, 10, 3, -16, -4, 1, 1], float)
 
 
+_PRONATION_DEG = 70.0
+"""From the rest pose's palms forward to palms at the thighs."""
+_CURL_DEG = 22.0
+
+
 @dataclass(frozen=True, slots=True)
 class Gait:
     """How a person walks; angles in degrees, amplitudes relative to 1.
@@ -141,17 +146,21 @@ def _pose_arm(
     lower_way = _x(-swing - bend) @ np.array([0.0, -1.0, 0.0])
     lower_way = _y(-sign * inward * min(1.0, bend / 30)) @ (lower_way + np.array([sign * 0.06, 0, 0]))
     upper = _aim(elbow - shoulder, upper_way)
-    lower = _aim(upper @ (wrist - elbow), lower_way) @ upper
+    straight = _aim(upper @ (wrist - elbow), lower_way) @ upper
+    axis = _unit(lower_way)
+    lower = _about(axis, sign * _PRONATION_DEG * 0.4) @ straight
+    hand = _about(axis, sign * _PRONATION_DEG) @ straight
     clavicle = _y(-sign * gait.slouch_deg * 0.6)
     turns[model.bone(f"clavicle_{side}")] = clavicle
     turns[model.bone(f"upperarm_{side}")] = clavicle.T @ upper
     turns[model.bone(f"lowerarm_{side}")] = upper.T @ lower
-    across = _unit(np.cross(lower_way, np.array([0, 0, 1.0])))  # fingers bend towards the palm
-    curl = lower.T @ _about(across * sign, -16.0) @ lower
+    palm = np.cross(elbow - wrist, body.joints[model.bone(f"index_01_{side}")] - wrist) * sign
+    hinge = _unit(np.cross(palm, elbow - wrist))
+    curl = _about(hinge, _CURL_DEG)
     for finger in ("index", "middle", "ring", "pinky"):
         for link in ("01", "02"):
             turns[model.bone(f"{finger}_{link}_{side}")] = curl
-    turns[model.bone(f"hand_{side}")] = np.eye(3)
+    turns[model.bone(f"hand_{side}")] = lower.T @ hand
 
 
 def _sole_height(model: BodyModel, body: Body, matrices: Floats, side: str) -> float:

@@ -197,7 +197,7 @@ def _plain(
 
 def _upper_cloth(generator: np.random.Generator, upper: Upper) -> Material:
     cloth = _plain(generator, _UPPER_COLOURS, gloss=0.05 if upper == "puffer" else 0.015)
-    folds = {"puffer": 0.002, "coat": 0.004, "tshirt": 0.004, "shirt": 0.004, "blazer": 0.0025}.get(upper, 0.005)
+    folds = {"puffer": 0.002, "coat": 0.0025, "shirt": 0.0022, "blazer": 0.0016}.get(upper, 0.003)
     plain, woven, printed = _PATTERNS[upper]
     kinds = [Pattern.PLAIN, *woven, *printed]
     odds = np.array([plain] + [(1 - plain) / max(1, len(kinds) - 1)] * (len(kinds) - 1))
@@ -243,11 +243,11 @@ _PATTERNS: dict[Upper, tuple[float, tuple[Pattern, ...], tuple[Pattern, ...]]] =
 
 
 def _lower_cloth(generator: np.random.Generator, lower: Lower) -> Material:
-    cloth = _plain(generator, _LOWER_COLOURS, folds=0.005)
+    cloth = _plain(generator, _LOWER_COLOURS, folds=0.003)
     r, _, b = cloth.colour
     pattern, second = Pattern.PLAIN, cloth.colour
     if lower in ("jeans", "slim", "shorts") and b > 1.25 * r:
-        pattern, second = Pattern.DENIM, linear(np.clip(np.array(cloth.colour) ** (1 / 2.2) * 1.28 + 0.03, 0, 0.9))
+        pattern, second = Pattern.DENIM, linear(np.clip(np.array(cloth.colour) ** (1 / 2.2) * 1.18 + 0.04, 0, 0.9))
     elif lower == "joggers" and generator.random() < 0.35:
         pattern, second = Pattern.SIDE_STRIPE, linear((0.85, 0.85, 0.84))
     elif lower in ("skirt", "trousers") and generator.random() < 0.15:
