@@ -15,7 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
-from service.commands import admin, bench, data, evaluate, serve, train, video
+from service.commands import admin, audit, bench, data, evaluate, serve, synth, train, users, video
 
 __all__ = ["app", "main"]
 
@@ -30,8 +30,11 @@ video.register(app)
 admin.register(app)
 train.register(app)
 evaluate.register(app)
+users.register(app)
+audit.register(app)
 app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
+app.add_typer(synth.app, name="synth")
 
 
 def main() -> None:
@@ -50,19 +53,23 @@ def main() -> None:
 
 def _exit_code(error: Exception) -> int | None:
     """2 for what the user can put right on the command line or in the configuration, 1 for the state of the world."""
+    from service.security.accounts import AccountError
+    from service.security.tokens import TokenError
     from service.settings import SettingsError
 
-    if isinstance(error, (SettingsError, FileNotFoundError, PermissionError)):
+    if isinstance(error, (AccountError, SettingsError, TokenError, FileNotFoundError, PermissionError)):
         return 2
+    from redis.exceptions import RedisError
+
     from models.checkpoint import CheckpointError
     from models.runtime import EngineError
     from models.weights import WeightsError
+    from service.audit import AuditUnavailable
     from service.gallery import GalleryUnavailable, MediaError
     from service.redis_server import RedisServerError
-    from service.security.credentials import CredentialsError
     from service.worker_process import WorkerNameTakenError
 
-    known = (CheckpointError, CredentialsError, EngineError, GalleryUnavailable, MediaError)
+    known = (AuditUnavailable, CheckpointError, EngineError, GalleryUnavailable, MediaError, RedisError)
     return 1 if isinstance(error, (*known, RedisServerError, WeightsError, WorkerNameTakenError)) else None
 
 

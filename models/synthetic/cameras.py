@@ -14,7 +14,9 @@ from models.synthetic.sensor import Sensor, draw_sensor
 __all__ = ["Camera", "draw_camera"]
 
 Floats = NDArray[np.float32]
-_NEAR_M, _FAR_M = 0.4, 70.0
+_FAR_M = 70.0
+_CLEAR = 0.4
+"""Share of the way to the target that nothing may block: what hangs there is not drawn."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Camera:
         width, height = max(8, round((x2 - x1) * scale)), max(8, round((y2 - y1) * scale))
         left, right = (x1 - self.width_px / 2) / self.focal_px, (x2 - self.width_px / 2) / self.focal_px
         top, bottom = (self.height_px / 2 - y1) / self.focal_px, (self.height_px / 2 - y2) / self.focal_px
-        near, far = _NEAR_M, _FAR_M
+        near, far = _CLEAR * self.reach_m, _FAR_M
         projection = np.zeros((4, 4))
         projection[0, 0], projection[0, 2] = 2 / (right - left), (right + left) / (right - left)
         projection[1, 1], projection[1, 2] = 2 / (top - bottom), (top + bottom) / (top - bottom)
@@ -109,7 +111,18 @@ def draw_camera(world_seed: int, part: str, number: int, infrared: bool) -> Came
     dim = light is not None and light.sky[1] + light.key[1] < 0.6
     sensor = draw_sensor(generator, infrared, dim)
     return Camera(
-        number, infrared, scene, place, target, float(generator.normal(0, 1.2)), focal, width, height, light, lamp, sensor
+        number,
+        infrared,
+        scene,
+        place,
+        target,
+        float(generator.normal(0, 1.2)),
+        focal,
+        width,
+        height,
+        light,
+        lamp,
+        sensor,
     )
 
 

@@ -20,6 +20,8 @@ __all__ = ["Crop", "Studio"]
 
 _LEAST_SEEN = 0.5
 """A crop shows at least this share of the person's height, or it is drawn anew elsewhere."""
+_LEAST_AREA = 0.18
+"""and covers at least this share of its box (a whole person covers about half)."""
 _DRAWN_PX = 300.0
 """Height up to which crops are drawn finer than the sensor's pixels."""
 _TRIES = 6
@@ -179,6 +181,8 @@ class Studio:
         rows = np.flatnonzero((drawn.owners == 1).any(axis=1))
         if not len(rows):
             return None
+        if (drawn.owners == 1).sum() < _LEAST_AREA * (x2 - x1) * (y2 - y1) * scale**2:
+            return None
         seen = (rows[-1] - rows[0] + 1) / scale / max(y2 - y1, 1.0)
         centre = ((box[0] + box[2]) / camera.width_px - 1, (box[1] + box[3]) / camera.height_px - 1)
         forward = camera.world_to_camera()[:3, :3] @ np.array([np.sin(walk.heading), 0, np.cos(walk.heading)])
@@ -196,7 +200,7 @@ def _detected(
     x1, y1, x2, y2 = full
     width, height = x2 - x1, y2 - y1
     spread = 0.05 if generator.random() < 0.85 else 0.11
-    off = generator.normal(0.02, spread, 4) * np.array([1.3, 0.6, 1.3, 0.6])
+    off = generator.normal(0.03, spread, 4) * np.array([1.8, 0.7, 1.8, 0.7])
     box = (
         max(0.0, x1 - off[0] * width),
         max(0.0, y1 - off[1] * height),

@@ -47,9 +47,7 @@ class Figure:
     triangles: NDArray[np.int32]
     materials: tuple[Material, ...]
 
-    def posed(
-        self, model: BodyModel, phase: float, arms: str = "swing", pace: float = 1.0
-    ) -> tuple[Floats, Floats]:
+    def posed(self, model: BodyModel, phase: float, arms: str = "swing", pace: float = 1.0) -> tuple[Floats, Floats]:
         """Points and normals ``[N, 3]`` at a gait phase, the soles on y = 0, facing +z above the origin."""
         rotations, root = pose(model, self.body, self.identity.gait, phase, arms, pace)
         matrices = model.bone_matrices(self.body, rotations, root)

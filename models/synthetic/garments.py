@@ -210,7 +210,9 @@ def _hairline(places: Places, coords: Floats) -> Floats:
     """Metres above the line where hair begins: forehead, temples, round the ears, nape."""
     eye = places.eye_m
     line = np.interp(
-        coords[:, 2], (-0.10, -0.04, 0.03, 0.07, 0.11, 0.15), (eye - 0.085, eye - 0.07, eye - 0.01, eye + 0.012, eye + 0.06, eye + 0.065)
+        coords[:, 2],
+        (-0.10, -0.04, 0.03, 0.07, 0.11, 0.15),
+        (eye - 0.085, eye - 0.07, eye - 0.01, eye + 0.012, eye + 0.06, eye + 0.065),
     )
     ear = np.clip((np.abs(coords[:, 0]) - 0.074) / 0.004, 0, 1) * (coords[:, 1] < eye + 0.03)
     return np.asarray(coords[:, 1] - line - 0.05 * ear, np.float32)

@@ -25,12 +25,12 @@ from models.synthetic.textures import noise_texture
 if TYPE_CHECKING:
     from models.synthetic.scenery import Scenery
 
-__all__ = ["Actor", "Lamp", "Light", "Picture", "RenderError", "Renderer", "View"]
+__all__ = ["Actor", "Lamp", "Light", "Picture", "RenderError", "Renderer", "View", "probe"]
 
 Floats = NDArray[np.float32]
 
 _SHADOW_PX = 384
-_MESHES_KEPT = 40
+_MESHES_KEPT = 96
 _TARGETS_KEPT = 48
 _FRAME_BINDING, _SURFACE_BINDING = 1, 2
 _FRAME_FLOATS = 16 + 16 + 9 * 4 + 4 * MAX_BLOBS
@@ -298,6 +298,18 @@ class _Mesh:
         buffers = [self._moving, self._fixed, self._table, *(order for _, order in self._order)]
         for thing in (*self._arrays.values(), *buffers):
             thing.release()
+
+
+def probe() -> str:
+    """What would draw here, as OpenGL names it.
+
+    Raises:
+        RenderError: nothing.
+    """
+    context = _open_context()
+    device = str(context.info["GL_RENDERER"])
+    context.release()
+    return device
 
 
 def _open_context() -> Any:

@@ -43,7 +43,9 @@ class SceneryBuilder:
         self._materials: list[Material] = []
         self._count = 0
 
-    def add(self, points: Floats, triangles: NDArray[np.int32], material: Material, normals: Floats | None = None) -> None:
+    def add(
+        self, points: Floats, triangles: NDArray[np.int32], material: Material, normals: Floats | None = None
+    ) -> None:
         """A mesh; its normals are computed where they are not given."""
         if material not in self._materials:
             self._materials.append(material)
@@ -68,7 +70,12 @@ class SceneryBuilder:
         c, s = np.cos(heading), np.sin(heading)
         turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
         points = (np.array(corners) * np.array(size) / 2) @ turn.T + np.array(centre)
-        self.add(points.astype(np.float32), np.array(faces, np.int32), material, (np.array(normals) @ turn.T).astype(np.float32))
+        self.add(
+            points.astype(np.float32),
+            np.array(faces, np.int32),
+            material,
+            (np.array(normals) @ turn.T).astype(np.float32),
+        )
 
     def pole(self, base: tuple[float, float], height: float, radius: float, material: Material) -> None:
         """A post."""

@@ -106,15 +106,26 @@ def _grey(
 def _plant(generator: np.random.Generator) -> Material:
     """Leaves: green, and among the brightest things in the near infrared."""
     colour = linear(np.array((0.26, 0.34, 0.16)) * generator.uniform(0.75, 1.25))
-    return Material(colour, float(generator.uniform(0.45, 0.7)), Pattern.FOLIAGE, phase=(float(generator.random()), 0.0))
+    return Material(
+        colour, float(generator.uniform(0.45, 0.7)), Pattern.FOLIAGE, phase=(float(generator.random()), 0.0)
+    )
 
 
-def _parked_cars(builder: SceneryBuilder, generator: np.random.Generator, x: float, heading: float, step: float) -> None:
+def _parked_cars(
+    builder: SceneryBuilder, generator: np.random.Generator, x: float, heading: float, step: float
+) -> None:
     glass = Material((0.02, 0.022, 0.025), 0.06, gloss=0.35)
     tyre = Material((0.02, 0.02, 0.02), 0.08)
     for z in np.arange(-24, 40, step):
         if generator.random() < 0.55:
-            srgb = ((0.12, 0.12, 0.13), (0.75, 0.75, 0.76), (0.45, 0.46, 0.48), (0.2, 0.25, 0.38), (0.45, 0.12, 0.12), (0.9, 0.9, 0.88))
+            srgb = (
+                (0.12, 0.12, 0.13),
+                (0.75, 0.75, 0.76),
+                (0.45, 0.46, 0.48),
+                (0.2, 0.25, 0.38),
+                (0.45, 0.12, 0.12),
+                (0.9, 0.9, 0.88),
+            )
             colour = linear(srgb[generator.choice(6, p=(0.28, 0.2, 0.2, 0.12, 0.07, 0.13))])
             paint = Material(colour, float(generator.uniform(0.1, 0.6)), gloss=0.25)
             turn = heading + generator.choice((0.0, np.pi)) + generator.normal(0, 0.03)
@@ -125,7 +136,14 @@ def _wall(generator: np.random.Generator) -> Material:
     kind = generator.choice(4)
     if kind == 0:
         brick = _tint(generator, (0.52, 0.33, 0.26), 0.05)
-        return Material(linear(brick), float(generator.uniform(0.3, 0.5)), Pattern.BRICKS, linear((0.6, 0.58, 0.54)), 0.4, scale=0.24)
+        return Material(
+            linear(brick),
+            float(generator.uniform(0.3, 0.5)),
+            Pattern.BRICKS,
+            linear((0.6, 0.58, 0.54)),
+            0.4,
+            scale=0.24,
+        )
     if kind == 1:
         return _grey(generator, Pattern.CONCRETE, 0.45, 0.75)
     if kind == 2:
@@ -140,7 +158,14 @@ def _pavement(generator: np.random.Generator) -> Material:
         return _grey(generator, Pattern.ASPHALT, 0.4, 0.58)
     if kind == 1:
         return _grey(generator, Pattern.CONCRETE, 0.5, 0.72)
-    return _grey(generator, Pattern.PAVERS, 0.45, 0.7, scale=float(generator.choice((0.1, 0.2, 0.3, 0.4, 0.6))), tint=(1.0, 0.96, 0.9))
+    return _grey(
+        generator,
+        Pattern.PAVERS,
+        0.45,
+        0.7,
+        scale=float(generator.choice((0.1, 0.2, 0.3, 0.4, 0.6))),
+        tint=(1.0, 0.96, 0.9),
+    )
 
 
 def _street(builder: SceneryBuilder, generator: np.random.Generator) -> float:
@@ -161,14 +186,18 @@ def _street(builder: SceneryBuilder, generator: np.random.Generator) -> float:
         builder.box((-half - 0.3, 4, 8), (0.6, 8, 80), _wall(generator))
     elif beside == 1:
         builder.box((-half - 0.15, 0.5, 8), (0.3, 1.1, 80), _wall(generator))
-        builder.box((-half - 6, -0.06, 8), (11.4, 0.1, 80), _grey(generator, Pattern.ASPHALT, 0.3, 0.45, tint=(0.85, 1.0, 0.6)))
+        builder.box(
+            (-half - 6, -0.06, 8), (11.4, 0.1, 80), _grey(generator, Pattern.ASPHALT, 0.3, 0.45, tint=(0.85, 1.0, 0.6))
+        )
         builder.box((-half - 11, 4, 8), (1, 8, 80), _wall(generator))
     else:
         leaf = _plant(generator)
         for z in np.arange(-20, 40, 1.6):
             builder.blob((-half - 0.6, 0.7, z), (1.4, 1.7, 2.2), leaf, generator)
         builder.box((-half - 8, 4, 8), (1, 8, 80), _wall(generator))
-        builder.box((-half - 4, -0.06, 8), (8, 0.1, 80), _grey(generator, Pattern.ASPHALT, 0.3, 0.4, tint=(0.85, 1.0, 0.6)))
+        builder.box(
+            (-half - 4, -0.06, 8), (8, 0.1, 80), _grey(generator, Pattern.ASPHALT, 0.3, 0.4, tint=(0.85, 1.0, 0.6))
+        )
     bark = Material(linear((0.28, 0.23, 0.19)), 0.3, Pattern.CONCRETE)
     leaf = _plant(generator)
     metal = _grey(generator, Pattern.PLAIN, 0.25, 0.5)
@@ -197,14 +226,22 @@ def _corridor(builder: SceneryBuilder, generator: np.random.Generator) -> float:
     for side in (-1, 1):
         builder.box((side * (half + 0.1), 1.5, 8), (0.2, 3.0, 80), wall)
         builder.box((side * (half - 0.01), 0.06, 8), (0.04, 0.12, 80), _grey(generator, Pattern.PLAIN, 0.2, 0.5))
-        door = Material(linear(_tint(generator, (0.45, 0.36, 0.28), 0.1)), float(generator.uniform(0.2, 0.5)), gloss=0.05)
+        door = Material(
+            linear(_tint(generator, (0.45, 0.36, 0.28), 0.1)), float(generator.uniform(0.2, 0.5)), gloss=0.05
+        )
         frame = _grey(generator, Pattern.PLAIN, 0.4, 0.85)
         for z in np.arange(-20, 40, generator.uniform(2.6, 5.0)):
             if generator.random() < 0.7:
                 builder.box((side * (half - 0.0), 1.05, z), (0.04, 2.1, 1.1), frame)
                 builder.box((side * (half - 0.01), 1.02, z), (0.06, 2.04, 0.94), door)
             elif generator.random() < 0.4:
-                board = Material(linear(_tint(generator, (0.6, 0.58, 0.5), 0.15)), 0.4, Pattern.CAMOUFLAGE, linear((0.85, 0.84, 0.8)), 0.5)
+                board = Material(
+                    linear(_tint(generator, (0.6, 0.58, 0.5), 0.15)),
+                    0.4,
+                    Pattern.CAMOUFLAGE,
+                    linear((0.85, 0.84, 0.8)),
+                    0.5,
+                )
                 builder.box((side * half, 1.5, z), (0.05, 0.9, 1.3), board)
     builder.box((0, 3.05, 8), (2 * half, 0.1, 80), _grey(generator, Pattern.TILES, 0.75, 0.9, scale=0.6))
     end = float(generator.uniform(12, 28))
@@ -244,7 +281,11 @@ def _plaza(builder: SceneryBuilder, generator: np.random.Generator) -> float:
         builder.box((side * generator.uniform(9, 20), 5, 8), (1, 10, 80), _wall(generator))
     builder.box((0, 5, generator.uniform(16, 34)), (60, 10, 1), _wall(generator))
     builder.box((0, 5, -26), (60, 10, 1), _wall(generator))
-    leaf, stone, wood = _plant(generator), _grey(generator, Pattern.CONCRETE, 0.45, 0.75), Material(linear((0.42, 0.3, 0.2)), 0.5, Pattern.SLATS, scale=0.1)
+    leaf, stone, wood = (
+        _plant(generator),
+        _grey(generator, Pattern.CONCRETE, 0.45, 0.75),
+        Material(linear((0.42, 0.3, 0.2)), 0.5, Pattern.SLATS, scale=0.1),
+    )
     metal = _grey(generator, Pattern.PLAIN, 0.2, 0.6)
     for _ in range(int(generator.integers(6, 16))):
         side = generator.choice((-1, 1))

@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 __all__ = ["Sensor", "develop", "draw_sensor"]
 
 Floats = NDArray[np.float32]
+_METER, _METERING = 0.2, 0.55
+"""Automatic exposure: the mean it aims at, and how much of the way it goes."""
+_CHROMA_NOISE = 0.35
+"""What noise reduction leaves of the noise in colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +61,16 @@ def draw_sensor(generator: np.random.Generator, infrared: bool, dim: bool) -> Se
     balance = balance / balance[1]
     return Sensor(
         infrared=infrared,
-        exposure=exposure * (1.05 if infrared else 2.4 if dim else 0.72),
+        exposure=exposure * (1.05 if infrared else 2.2 if dim else 0.95),
         blur_px=float(generator.uniform(0.35, 1.0)),
-        shot=float(generator.uniform(0.006, 0.03)) * noisy * (1.8 if infrared else 1.0),
-        read=float(generator.uniform(0.002, 0.01)) * noisy * (1.6 if infrared else 1.0),
+        shot=float(generator.uniform(0.003, 0.016)) * noisy * (1.8 if infrared else 1.0),
+        read=float(generator.uniform(0.0004, 0.0028)) * noisy * (1.8 if infrared else 1.0),
         grain_px=float(generator.uniform(0.3, 0.9)),
         gamma=float(generator.uniform(0.42, 0.52) if not infrared else generator.uniform(0.45, 0.7)),
         black=float(generator.uniform(0.0, 0.06)),
         white=float(generator.uniform(0.9, 1.0)),
         balance=(float(balance[0]), 1.0, float(balance[2])),
-        saturation=float(generator.uniform(0.5, 0.9)) * (0.8 if dim else 1.0),
+        saturation=float(generator.uniform(0.6, 1.0)) * (0.8 if dim else 1.0),
         sharpen=float(generator.uniform(0.0, 0.9)),
         vignette=float(generator.uniform(0.0, 0.25)),
         jpeg_quality=int(generator.integers(62, 93)),
@@ -93,7 +97,12 @@ def develop(
     linear = cv2.resize(radiance, size, interpolation=cv2.INTER_AREA)
     if sensor.infrared:
         linear = linear[:, :, :1]
-    linear = linear * (sensor.exposure * (1 - sensor.vignette * (offset[0] ** 2 + offset[1] ** 2) / 2))
+    metered = (_METER / max(float(linear.mean()) * sensor.exposure, 1e-4)) ** _METERING
+    linear = linear * (
+        sensor.exposure
+        * float(np.clip(metered, 0.4, 2.0))
+        * (1 - sensor.vignette * (offset[0] ** 2 + offset[1] ** 2) / 2)
+    )
     if np.hypot(*motion_px) > 0.7:
         linear = cv2.filter2D(linear, -1, _streak(motion_px))
     linear = cv2.GaussianBlur(linear, (0, 0), sensor.blur_px)
@@ -103,6 +112,9 @@ def develop(
     if sensor.grain_px > 0.4:
         gain = max(1.0, 2.2 * sensor.grain_px)
         noise = cv2.GaussianBlur(noise, (0, 0), sensor.grain_px).reshape(linear.shape) * gain
+    if channels == 3:
+        common = noise.mean(axis=2, keepdims=True) * 1.7
+        noise = common + _CHROMA_NOISE * (noise - common)
     linear = np.maximum(linear, 0)
     linear = linear + noise * np.sqrt(sensor.shot**2 * linear + sensor.read**2)
     if channels == 3:

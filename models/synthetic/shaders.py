@@ -261,7 +261,9 @@ class Variant:
     def of(cls, material: Material, person: bool, infrared: bool, shadows: bool) -> Variant:
         """The variant that draws a material."""
         inset, strap = (material.inset, material.strap) if person else (Inset.NONE, Strap.NONE)
-        return cls(person, infrared, shadows and not infrared, material.pattern, inset, strap, person and material.folds > 0)
+        return cls(
+            person, infrared, shadows and not infrared, material.pattern, inset, strap, person and material.folds > 0
+        )
 
 
 def fragment_source(variant: Variant) -> str:

@@ -56,9 +56,28 @@ _LOWER_COLOURS = (
     (0.03, (138, 139, 142)),
     (0.01, (206, 204, 198)),
 )
-_SHOE_COLOURS = ((0.42, (26, 26, 28)), (0.22, (204, 203, 200)), (0.14, (78, 78, 82)), (0.12, (86, 62, 44)), (0.1, (44, 52, 76)))
-_BAG_COLOURS = ((0.5, (26, 26, 28)), (0.14, (66, 66, 70)), (0.12, (40, 48, 70)), (0.1, (92, 68, 50)), (0.08, (92, 90, 72)), (0.06, (138, 46, 46)))
-_HAIR_COLOURS = ((0.42, (24, 21, 20)), (0.28, (46, 35, 29)), (0.14, (84, 64, 48)), (0.08, (142, 114, 80)), (0.08, (136, 134, 132)))
+_SHOE_COLOURS = (
+    (0.42, (26, 26, 28)),
+    (0.22, (204, 203, 200)),
+    (0.14, (78, 78, 82)),
+    (0.12, (86, 62, 44)),
+    (0.1, (44, 52, 76)),
+)
+_BAG_COLOURS = (
+    (0.5, (26, 26, 28)),
+    (0.14, (66, 66, 70)),
+    (0.12, (40, 48, 70)),
+    (0.1, (92, 68, 50)),
+    (0.08, (92, 90, 72)),
+    (0.06, (138, 46, 46)),
+)
+_HAIR_COLOURS = (
+    (0.42, (24, 21, 20)),
+    (0.28, (46, 35, 29)),
+    (0.14, (84, 64, 48)),
+    (0.08, (142, 114, 80)),
+    (0.08, (136, 134, 132)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +133,9 @@ def draw_outfit(generator: np.random.Generator, female: bool, world_seed: int) -
 
 def _outfit(generator: np.random.Generator, female: bool) -> Outfit:
     upper = UPPERS[generator.choice(len(UPPERS), p=(0.15, 0.05, 0.11, 0.13, 0.13, 0.22, 0.09, 0.07, 0.05))]
-    lower_odds = (0.37, 0.16, 0.18, 0.08, 0.04, 0.05, 0.07, 0.05) if female else (0.42, 0.22, 0.12, 0.06, 0.11, 0.07, 0, 0)
+    lower_odds = (
+        (0.37, 0.16, 0.18, 0.08, 0.04, 0.05, 0.07, 0.05) if female else (0.42, 0.22, 0.12, 0.06, 0.11, 0.07, 0, 0)
+    )
     lower = LOWERS[generator.choice(len(LOWERS), p=lower_odds)]
     if lower == "shorts" and upper in ("puffer", "coat"):
         upper = "tshirt"
@@ -129,14 +150,20 @@ def _outfit(generator: np.random.Generator, female: bool) -> Outfit:
     hems = {"coat": 0.0, "blazer": -0.1, "shirt": -0.08, "puffer": 0.0, "jacket": -0.02, "tshirt": -0.02}
     bulks = {"tshirt": 0.012, "polo": 0.012, "shirt": 0.013, "jumper": 0.018, "hoodie": 0.022}
     bulks |= {"jacket": 0.027, "puffer": 0.046, "coat": 0.032, "blazer": 0.022}
-    legs = {"shorts": generator.uniform(0.7, 1.05), "skirt": generator.uniform(0.55, 1.5), "dress": generator.uniform(0.6, 1.6)}
+    legs = {
+        "shorts": generator.uniform(0.7, 1.05),
+        "skirt": generator.uniform(0.55, 1.5),
+        "dress": generator.uniform(0.6, 1.6),
+    }
     cuffs = {"jeans": 1.0, "trousers": 1.15, "slim": 0.72, "wide": 1.65, "joggers": 0.95, "shorts": 1.5}
     hair_odds = (0.12, 0.01, 0.0, 0.17, 0.33, 0.24, 0.13) if female else (0.6, 0.18, 0.07, 0.11, 0.02, 0.01, 0.01)
     hair = HAIR[generator.choice(len(HAIR), p=hair_odds)]
     headwear = HEADWEAR[generator.choice(len(HEADWEAR), p=(0.8, 0.1, 0.06, 0.04))]
     if headwear == "hood" and upper not in ("hoodie", "jacket", "puffer"):
         headwear = "none"
-    bag = BAGS[generator.choice(len(BAGS), p=(0.56, 0.19, 0.12, 0.07, 0.06) if female else (0.66, 0.22, 0.07, 0.02, 0.03))]
+    bag = BAGS[
+        generator.choice(len(BAGS), p=(0.56, 0.19, 0.12, 0.07, 0.06) if female else (0.66, 0.22, 0.07, 0.02, 0.03))
+    ]
     outfit = Outfit(
         upper=upper,
         upper_cloth=upper_cloth,
@@ -176,7 +203,9 @@ def _with_straps(outfit: Outfit) -> Outfit:
     )
 
 
-def _pick(generator: np.random.Generator, colours: tuple[tuple[float, tuple[int, int, int]], ...]) -> tuple[float, float, float]:
+def _pick(
+    generator: np.random.Generator, colours: tuple[tuple[float, tuple[int, int, int]], ...]
+) -> tuple[float, float, float]:
     """A colour of a list by its share, a little off: washed out, in another dye lot, of another make."""
     shares = np.array([share for share, _ in colours])
     srgb = np.array(colours[generator.choice(len(colours), p=shares / shares.sum())][1], float) / 255
@@ -230,7 +259,11 @@ def _upper_cloth(generator: np.random.Generator, upper: Upper) -> Material:
 
 
 _PATTERNS: dict[Upper, tuple[float, tuple[Pattern, ...], tuple[Pattern, ...]]] = {
-    "tshirt": (0.45, (Pattern.STRIPES, Pattern.MELANGE), (Pattern.CHEST_PRINT, Pattern.CHEST_PRINT, Pattern.BACK_PRINT)),
+    "tshirt": (
+        0.45,
+        (Pattern.STRIPES, Pattern.MELANGE),
+        (Pattern.CHEST_PRINT, Pattern.CHEST_PRINT, Pattern.BACK_PRINT),
+    ),
     "polo": (0.65, (Pattern.STRIPES, Pattern.YOKE), ()),
     "shirt": (0.5, (Pattern.CHECKS, Pattern.CHECKS, Pattern.PINSTRIPES), ()),
     "jumper": (0.55, (Pattern.STRIPES, Pattern.MELANGE, Pattern.YOKE), (Pattern.CHEST_PRINT,)),
@@ -266,7 +299,7 @@ def _shoes(generator: np.random.Generator) -> Material:
 
 def _hair(generator: np.random.Generator) -> Material:
     colour = _pick(generator, _HAIR_COLOURS)
-    nir = float(generator.uniform(0.1, 0.7))
+    nir = float(0.1 + 0.6 * generator.beta(1.2, 2.2))
     return Material(colour, nir, Pattern.HAIR, gloss=0.06, folds=0.003, phase=(float(generator.random()), 0.0))
 
 
