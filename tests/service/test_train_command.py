@@ -1,0 +1,143 @@
+"""``tapetum train``: mistakes in one sentence, and a run that is killed in the middle of an epoch loses nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from models.checkpoint import load_checkpoint
+from tests.support.miniatures import write_sysu
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = (
+    "network.options={backbone='mobilenetv2', mecs_stages=[], fem_width=0}",
+    "input.height_px=64",
+    "input.width_px=32",
+    "batch.identities=4",
+    "batch.samples=2",
+    "optimiser={kind='adamw', head_rate=1e-3, trunk_rate=1e-3, clip_norm=5.0}",
+    "training={epochs=2, log_every=1, checkpoint_every_s=0, precision='fp32'}",
+)
+
+ONE_THREAD = {**os.environ, "OMP_THREAD_LIMIT": "1"}  # pictures this small gain nothing from more
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sysu(tmp_path_factory.mktemp("sysu"), pictures=2)
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "service.cli", "train", *map(str, arguments)]
+
+
+def tapetum(*arguments: object, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        command(*arguments), capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=ROOT, env=ONE_THREAD
+    )
+    assert done.returncode == expect, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def small(data: Path, out: Path) -> list[object]:
+    changes = [part for change in SMALL for part in ("--set", change)]
+    return ["afen_sysu-mm01", "--data", data, "--out", out, "--pretrained", "none", "--device", "cpu", *changes]
+
+
+def steps(folder: Path) -> dict[int, float]:
+    path = folder / "metrics.jsonl"
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    records = [record for record in map(json.loads, lines) if record["kind"] == "step"]
+    assert len({record["step"] for record in records}) == len(records)
+    return {record["step"]: record["loss"] for record in records}
+
+
+def stopped_in_mid_epoch(data: Path, out: Path, number: int) -> int:
+    """Start the command, send it a signal when it has taken two of its four steps an epoch, and say how it ended."""
+    run = subprocess.Popen(command(*small(data, out)), cwd=ROOT, stderr=subprocess.PIPE, text=True, env=ONE_THREAD)
+    deadline = time.monotonic() + 120
+    while len(steps(out)) < 2 and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    run.send_signal(number)
+    _, said = run.communicate(timeout=60)
+    assert "Traceback" not in said
+    return run.returncode
+
+
+def test_run_killed_in_mid_epoch_ends_with_the_loss_curve_of_one_that_was_not(data: Path, tmp_path: Path) -> None:
+    whole = tapetum(*small(data, tmp_path / "whole"))
+    assert "rank1_visible_to_infrared" in whole.stdout
+    assert stopped_in_mid_epoch(data, tmp_path / "killed", signal.SIGKILL) == -signal.SIGKILL
+    before = len(steps(tmp_path / "killed"))
+    assert 2 <= before < 8
+    assert (tmp_path / "killed" / "state.pt").exists()
+    assert "training.resumed" in tapetum(*small(data, tmp_path / "killed")).stderr
+    assert steps(tmp_path / "killed") == pytest.approx(steps(tmp_path / "whole"), rel=1e-4)
+    assert len(steps(tmp_path / "whole")) == 8
+    checkpoints = [load_checkpoint(tmp_path / name / "checkpoint.safetensors") for name in ("whole", "killed")]
+    assert checkpoints[0].label == checkpoints[1].label == "AFEN on SYSU-MM01"
+    assert not list((tmp_path / "killed").glob(".state-*"))
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(data: Path, tmp_path: Path) -> None:
+    assert stopped_in_mid_epoch(data, tmp_path, signal.SIGINT) == 130
+    done = len(steps(tmp_path))
+    assert "training.resumed" in tapetum(*small(data, tmp_path)).stderr
+    assert len(steps(tmp_path)) == 8 > done
+
+
+def test_list_names_every_recipe() -> None:
+    shown = tapetum("--list").stdout
+    for name in ("cmft_hitsz-vcm", "fused_attention_llcm", "afen_regdb", "tacafnet_sysu-mm01", "cmft_light_synthetic"):
+        assert name in shown
+
+
+def test_dry_run_counts_and_writes_nothing(data: Path, tmp_path: Path) -> None:
+    found = json.loads(tapetum(*small(data, tmp_path / "out"), "--dry-run").stdout)
+    assert found["training_people_in_both_lights"] == 4
+    assert found["steps"] == 8
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "expected a recipe; tapetum train --list shows"),
+        (["afen_llcm"], 2, "expected the data set's folder: --data ROOT"),
+        (["afen_market", "--data", "."], 2, "no recipe called 'afen_market'; there are"),
+        (["afen_llcm", "--data", "nowhere"], 2, "nowhere: expected a folder, there is nothing"),
+        (["afen_llcm", "--data", ".", "--set", "training.epochs=none"], 2, "training.epochs: "),
+        (["afen_llcm", "--data", ".", "--set", "data.name=market"], 2, "no data set called 'market'; there are"),
+    ],
+)
+def test_mistake_is_one_sentence(arguments: list[str], code: int, words: str) -> None:
+    assert words in tapetum(*arguments, expect=code).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--set", "data.options={trial=1}"], 2, "expected options"),
+        (["--set", "batch.identities=40"], 2, "expected at least 40 training identities"),
+        (["--set", "network.options={headz=1}"], 1, "network.options: "),
+        (["--device", "tpu"], 1, "device: expected auto, cpu or cuda"),
+        (["--pretrained", "nowhere.pth"], 1, "nowhere.pth: cannot be read"),
+        (["--pretrained", "resnet50"], 1, "--pretrained FILE"),
+    ],
+)
+def test_run_that_cannot_begin_is_one_sentence(
+    arguments: list[str], code: int, words: str, data: Path, tmp_path: Path
+) -> None:
+    assert words in tapetum(*small(data, tmp_path), *arguments, expect=code).stderr
+
+
+def test_unwritable_folder_is_one_sentence(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert "cannot be written" in tapetum(*small(data, tmp_path / "file" / "out"), expect=1).stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
