@@ -102,6 +102,7 @@ def _described(description: str) -> dict[str, Any]:
 
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
     401: _described("Not logged in."),
+    403: _described("The account's role, scope or token does not reach so far."),
     422: _described("A field was not accepted."),
     503: _described("The gallery's store does not answer; Retry-After says when to try again."),
 }

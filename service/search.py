@@ -13,6 +13,7 @@ from models.calibration import Calibration
 from models.types import Modality
 from pipeline.types import FloatArray
 from service.gallery import Gallery, GalleryFilter, TrackletRecord, VectorIndex
+from service.security.access import Access
 
 __all__ = [
     "Band",
@@ -69,7 +70,7 @@ class PhotoPersonVector:
     model_hash: str
 
 
-PhotoLookup = Callable[[str, int], "PhotoPersonVector | None"]
+PhotoLookup = Callable[[str, int, str], "PhotoPersonVector | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +87,19 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class SearchOutcome:
-    """The answer, and what it was an answer about.
+    """The answer, and what it was an answer about. Nothing in it tells of cameras outside the account's scope.
 
     Attributes:
         examples: the example sightings that were used.
-        left_out: sightings that another model made, or whose record is broken.
+        gallery_size: sightings in the index, of the cameras in scope.
+        generation: of the index; None for a scope of some cameras, because it rises with the others too.
+        left_out: sightings in scope that another model made, or whose record is broken.
     """
 
     matches: tuple[Match, ...]
     examples: tuple[TrackletRecord, ...]
     gallery_size: int
-    generation: int
+    generation: int | None
     left_out: int
     took_s: float
 
@@ -105,7 +108,7 @@ class Searcher:
     """Searches one process's index.
 
     Args:
-        photo: finds a person of an uploaded photo.
+        photo: finds a person of a photo that an account has uploaded, by photo, place and account.
         calibration: the checkpoint's, None when it has none.
     """
 
@@ -123,11 +126,13 @@ class Searcher:
         filters: GalleryFilter | None = None,
         k: int = 50,
         *,
+        access: Access,
         exclude_examples: bool = True,
     ) -> SearchOutcome:
-        """The `k` most similar sightings that pass the filters.
+        """The `k` most similar sightings that pass the filters, among those that the account may see.
 
-        Several examples are one query: the mean of their unit vectors.
+        Several examples are one query: the mean of their unit vectors. An example outside the account's scope, or
+        in somebody else's photo, is one that is not there.
 
         Raises:
             SearchError: nothing to search with, too many examples, or k out of range.
@@ -140,30 +145,41 @@ class Searcher:
             raise SearchError(f"examples: expected 1 to {MAX_EXAMPLES}, got {len(examples)}")
         if not 1 <= k <= MAX_K:
             raise SearchError(f"k: expected 1 to {MAX_K}, got {k}")
-        records, vectors, modalities = self._resolve(examples)
-        filters = filters or GalleryFilter()
+        records, vectors, modalities = self._resolve(examples, access)
+        filters = access.narrowed(filters)
         if exclude_examples:
             filters = replace(filters, exclude_ids=filters.exclude_ids | {r.id for r in records})
-        stats = self._index.stats()
         hits = self._index.search(_mean(vectors)[None, :], k, filters)[0]
         found = self._gallery.get_many(hits.ids)
         matches: list[Match] = []
         for tracklet_id, cosine in zip(hits.ids, hits.cosines.tolist(), strict=True):
             record = found.get(tracklet_id)
             # The index may be a moment behind: what was erased or re-embedded meanwhile is not shown.
-            if record is None or record.model_hash != self._index.model_hash:
+            if record is None or record.model_hash != self._index.model_hash or not access.sees(record.camera_id):
                 continue
             matches.append(self._match(len(matches) + 1, record, cosine, modalities))
+        size, left_out = self.extent(access)
         return SearchOutcome(
             matches=tuple(matches),
             examples=tuple(records),
-            gallery_size=stats.rows,
-            generation=stats.generation,
-            left_out=stats.other_model + stats.refused,
+            gallery_size=size,
+            generation=self._index.generation if access.cameras is None else None,
+            left_out=left_out,
             took_s=time.perf_counter() - started,
         )
 
-    def _resolve(self, examples: Sequence[Example]) -> tuple[list[TrackletRecord], list[FloatArray], list[Modality]]:
+    def extent(self, access: Access) -> tuple[int, int]:
+        """How many sightings of the account's cameras can be found, and how many are there but cannot."""
+        if access.cameras is None:
+            stats = self._index.stats()
+            return stats.rows, stats.other_model + stats.refused
+        scope = access.narrowed()
+        found = self._index.count(scope)
+        return found, max(0, self._gallery.count(scope) - found)
+
+    def _resolve(
+        self, examples: Sequence[Example], access: Access
+    ) -> tuple[list[TrackletRecord], list[FloatArray], list[Modality]]:
         ids = [e.tracklet_id for e in examples if e.tracklet_id is not None]
         known = self._gallery.get_many(ids) if ids else {}
         records: list[TrackletRecord] = []
@@ -172,7 +188,7 @@ class Searcher:
         for example in examples:
             if example.tracklet_id is not None:
                 record = known.get(example.tracklet_id)
-                if record is None:
+                if record is None or not access.sees(record.camera_id):
                     raise UnknownExample(f"There is no sighting {example.tracklet_id}; it may have been erased.")
                 self._check_model(record.model_hash)
                 records.append(record)
@@ -180,7 +196,7 @@ class Searcher:
                 modalities.append(record.modality)
             else:
                 assert example.photo_id is not None  # noqa: S101  Example has checked it
-                person = self._photo(example.photo_id, example.person)
+                person = self._photo(example.photo_id, example.person, access.account)
                 if person is None:
                     raise UnknownExample(
                         f"There is no person {example.person} in that photo, or the photo is older than an hour. "

@@ -35,7 +35,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(
         default_factory=lambda: _home("XDG_DATA_HOME", ".local/share"),
-        description="Redis persistence, spool, crops, password.",
+        description="Redis persistence (records, accounts, audit log), spool, crops.",
     )
     cache_dir: Path = Field(
         default_factory=lambda: _home("XDG_CACHE_HOME", ".cache"),
@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     )
     metrics_token: SecretStr | None = Field(None, description="Bearer token that may read /metrics.")
     session_hours: float = Field(12.0, gt=0, le=24 * 30)
+    search_reason_required: bool = Field(False, description="A search must say why; the reason goes to the audit log.")
 
     detector: str = Field("yolov7", description="yolov7, yolov7-tiny, or any file or name that Ultralytics loads.")
     detector_confidence: float = Field(0.4, gt=0, lt=1)

@@ -9,7 +9,8 @@ from fastapi import APIRouter, FastAPI
 from starlette.concurrency import run_in_threadpool
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from service.api import cameras, health, live, photos, search, session, system, tracklets
+from service.api import audit, cameras, health, live, photos, search, session, system, tokens, tracklets, users
+from service.api.access import check_permissions, permissions_of
 from service.api.errors import install_error_handlers
 from service.api.limits import BodyLimit
 from service.api.services import Services
@@ -27,6 +28,9 @@ _TAGS = [
     {"name": "tracklets", "description": "Sightings: one person, one camera, one stretch of time."},
     {"name": "photos", "description": "Find the persons of a photo, to search with them. Photos are not kept."},
     {"name": "search", "description": "Rank the gallery's sightings by likeness. Evidence, never proof."},
+    {"name": "users", "description": "Accounts: roles, and the cameras each may see."},
+    {"name": "tokens", "description": "API tokens for programs."},
+    {"name": "audit", "description": "Who did what, in a chain of hashes."},
     {"name": "system", "description": "What runs here."},
     {"name": "health", "description": "For load balancers and Prometheus."},
 ]
@@ -54,8 +58,10 @@ def create_app(settings: Settings, services: Services, *, dashboard: bool = True
         version=package_version(),
         summary="Finds a person across day and night cameras.",
         description=(
-            "Every request but the health checks and the login needs a session: `Authorization: Bearer` with the "
-            "token that `POST /api/v1/session` gives. Errors are `application/problem+json`."
+            "Every request but the health checks and the login needs `Authorization: Bearer` with the token of a "
+            "session (`POST /api/v1/session`) or an API token (`POST /api/v1/tokens`). `x-permission` names what an "
+            "operation needs; what an account's scope of cameras leaves out does not exist for it. Errors are "
+            "`application/problem+json`."
         ),
         openapi_tags=_TAGS,
         openapi_url=f"{API_PREFIX}/openapi.json",
@@ -68,16 +74,17 @@ def create_app(settings: Settings, services: Services, *, dashboard: bool = True
     app.state.services = services
     app.state.settings = settings
     api = APIRouter(prefix=API_PREFIX)
-    for part in (session, cameras, live, tracklets, photos, search, system):
+    for part in (session, cameras, live, tracklets, photos, search, users, tokens, audit, system):
         api.include_router(part.router)
     app.include_router(health.router)
     app.include_router(api)
     _describe_security(app)
+    check_permissions(app)
     install_error_handlers(app)
     if dashboard:
         from service.dashboard.mount import mount_dashboard
 
-        mount_dashboard(app, settings, services)
+        mount_dashboard(app, services)
     # The last one added stands outermost.
     token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
     app.add_middleware(Gate, sessions=services.sessions, metrics_token=token)
@@ -98,6 +105,10 @@ def _describe_security(app: FastAPI) -> None:
         schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
         schemes["session"] = {"type": "http", "scheme": "bearer"}
         document["security"] = [{"session": []}]
+        for method, path, permission in permissions_of(app):
+            operation = document.get("paths", {}).get(path, {}).get(method.lower())
+            if operation is not None and permission is not None:
+                operation["x-permission"] = permission.value
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from typing import Any
 
 import cv2
@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from pipeline.camera import CameraConfig, CameraHealth
 from pipeline.camera_url import CameraUrlError, mask_url
 from pipeline.types import Image
-from service.api.access import Serving
+from service.api.access import AddingCameras, ManagingCameras, TestingCameras, Viewing
 from service.api.probing import CameraProbe
 from service.api.schema import (
     Camera,
@@ -24,11 +24,12 @@ from service.api.schema import (
     CameraTest,
     CameraTestRequest,
 )
-from service.api.services import Services
-from service.camera_board import CameraConflictError, CameraExistsError, CameraMissingError
+from service.api.scoped import Scoped
+from service.camera_board import CameraConflictError, CameraExistsError
 from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
+from service.security.access import Permission
 
-__all__ = ["CameraIdPath", "add_camera_config", "camera_or_404", "router"]
+__all__ = ["CameraIdPath", "add_camera_config", "router"]
 
 router = APIRouter(prefix="/cameras", tags=["cameras"], responses=PROBLEM_RESPONSES)
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such camera."}}
@@ -37,12 +38,12 @@ FIRST_FRAME_SIDE_PX = 960
 CLEARABLE = frozenset({"max_fps", "modality"})
 
 
-@router.get("", operation_id="list_cameras", summary="All cameras with their health")
-async def list_cameras(services: Serving) -> CameraList:
+@router.get("", operation_id="list_cameras", summary="All cameras in scope with their health")
+async def list_cameras(scoped: Viewing) -> CameraList:
     def read() -> CameraList:
-        configs = services.camera_configs()
-        reports = services.health.get_many([config.id for config in configs])
-        return CameraList(items=[shown(config, reports.get(config.id)) for config in configs])
+        configs = scoped.cameras()
+        reports = scoped.camera_health([config.id for config in configs])
+        return CameraList(items=[shown(scoped, config, reports.get(config.id)) for config in configs])
 
     return await run_in_threadpool(read)
 
@@ -54,15 +55,15 @@ async def list_cameras(services: Serving) -> CameraList:
     status_code=status.HTTP_201_CREATED,
     responses={409: {"model": Problem, "description": "There is a camera with this id."}},
 )
-async def add_camera(camera: CameraCreate, services: Serving, response: Response) -> Camera:
+async def add_camera(camera: CameraCreate, scoped: AddingCameras, response: Response) -> Camera:
     """A worker connects to it within seconds. Test the address first to see whether it works."""
-    config = await run_in_threadpool(add_camera_config, services, camera)
+    config = await run_in_threadpool(add_camera_config, scoped, camera)
     response.headers["Location"] = f"/api/v1/cameras/{config.id}"
-    return shown(config, None)
+    return shown(scoped, config, None)
 
 
 @router.post("/test", operation_id="test_camera_address", summary="Try an address before saving it")
-async def test_address(request: CameraTestRequest, services: Serving) -> CameraTest:
+async def test_address(request: CameraTestRequest, scoped: AddingCameras) -> CameraTest:
     """Connects, reads one frame, and says what it found, or in words why it failed."""
     config = CameraConfig(
         id="test",
@@ -71,22 +72,22 @@ async def test_address(request: CameraTestRequest, services: Serving) -> CameraT
         open_timeout_s=request.open_timeout_s,
         read_timeout_s=request.read_timeout_s,
     )
-    return probe_shown(await services.probe_camera(config))
+    return probe_shown(await scoped.probe_camera(config, saved=False))
 
 
 @router.get("/{camera_id}", operation_id="get_camera", summary="One camera", responses=NOT_FOUND)
-async def get_camera(services: Serving, camera_id: str = CameraIdPath) -> Camera:
+async def get_camera(scoped: Viewing, camera_id: str = CameraIdPath) -> Camera:
     def read() -> Camera:
-        return shown(camera_or_404(services, camera_id), services.health.get(camera_id))
+        return shown(scoped, scoped.camera(camera_id), scoped.camera_health([camera_id]).get(camera_id))
 
     return await run_in_threadpool(read)
 
 
 @router.patch("/{camera_id}", operation_id="change_camera", summary="Change a camera", responses=NOT_FOUND)
-async def change_camera(change: CameraChange, services: Serving, camera_id: str = CameraIdPath) -> Camera:
+async def change_camera(change: CameraChange, scoped: ManagingCameras, camera_id: str = CameraIdPath) -> Camera:
     """Only the fields given change; the worker connects again where it must."""
-    config = await run_in_threadpool(_change, services, camera_id, change)
-    return shown(config, None)
+    config = await run_in_threadpool(_change, scoped, camera_id, change)
+    return shown(scoped, config, None)
 
 
 @router.delete(
@@ -96,33 +97,18 @@ async def change_camera(change: CameraChange, services: Serving, camera_id: str 
     status_code=status.HTTP_204_NO_CONTENT,
     responses=NOT_FOUND,
 )
-async def remove_camera(services: Serving, camera_id: str = CameraIdPath) -> None:
+async def remove_camera(scoped: ManagingCameras, camera_id: str = CameraIdPath) -> None:
     """Its sightings stay in the gallery."""
-
-    def remove() -> None:
-        try:
-            services.cameras.remove(camera_id)
-        except CameraMissingError:
-            raise _not_found(camera_id) from None
-
-    await run_in_threadpool(remove)
+    await run_in_threadpool(scoped.remove_camera, camera_id)
 
 
 @router.post("/{camera_id}/test", operation_id="test_camera", summary="Try a saved camera", responses=NOT_FOUND)
-async def try_camera(services: Serving, camera_id: str = CameraIdPath) -> CameraTest:
-    config = await run_in_threadpool(camera_or_404, services, camera_id)
-    return probe_shown(await services.probe_camera(config))
+async def try_camera(scoped: TestingCameras, camera_id: str = CameraIdPath) -> CameraTest:
+    config = await run_in_threadpool(scoped.camera, camera_id)
+    return probe_shown(await scoped.probe_camera(config, saved=True))
 
 
-def camera_or_404(services: Services, camera_id: str) -> CameraConfig:
-    """The saved camera. Raises ProblemError 404."""
-    try:
-        return services.cameras.get(camera_id).config
-    except CameraMissingError:
-        raise _not_found(camera_id) from None
-
-
-def add_camera_config(services: Services, camera: CameraCreate) -> CameraConfig:
+def add_camera_config(scoped: Scoped, camera: CameraCreate) -> CameraConfig:
     """Check and save a new camera. Raises ProblemError 409 or 422."""
     config = CameraConfig(
         **{
@@ -133,7 +119,7 @@ def add_camera_config(services: Services, camera: CameraCreate) -> CameraConfig:
         }
     )
     try:
-        return services.cameras.add(config).config
+        return scoped.add_camera(config)
     except CameraExistsError:
         raise ProblemError(
             409, "camera-exists", f"The id “{camera.id}” is taken, or was by a camera whose sightings are still there."
@@ -142,12 +128,9 @@ def add_camera_config(services: Services, camera: CameraCreate) -> CameraConfig:
         raise _refused(error) from None
 
 
-def _change(services: Services, camera_id: str, change: CameraChange) -> CameraConfig:
-    try:
-        record = services.cameras.get(camera_id)
-    except CameraMissingError:
-        raise _not_found(camera_id) from None
+def _change(scoped: Scoped, camera_id: str, change: CameraChange) -> CameraConfig:
     given: dict[str, Any] = {name: getattr(change, name) for name in change.model_fields_set}
+    scoped.camera(camera_id)  # whether it is there comes before whether the change makes sense
     for name, value in given.items():
         if value is None and name not in CLEARABLE:
             raise ProblemError(422, "invalid", f"{name} cannot be null.")
@@ -155,17 +138,11 @@ def _change(services: Services, camera_id: str, change: CameraChange) -> CameraC
         if name in given:
             given[name] = _polygons(given[name])
     try:
-        return services.cameras.edit(replace(record.config, **given), expected_revision=record.revision).config
-    except CameraMissingError:
-        raise _not_found(camera_id) from None
+        return scoped.change_camera(camera_id, given)
     except CameraConflictError:
         raise ProblemError(409, "camera-changed", "Somebody else is changing this camera. Try again.") from None
     except ValueError as error:
         raise _refused(error) from None
-
-
-def _not_found(camera_id: str) -> ProblemError:
-    return ProblemError(404, "camera-not-found", f"There is no camera “{camera_id}”.")
 
 
 def _refused(error: ValueError) -> ProblemError:
@@ -181,10 +158,11 @@ def _polygons(polygons: list[list[tuple[float, float]]]) -> tuple[tuple[tuple[fl
     return tuple(tuple((float(x), float(y)) for x, y in polygon) for polygon in polygons)
 
 
-def shown(config: CameraConfig, health: CameraHealth | None) -> Camera:
-    """A camera as the API tells of it: the address without its credentials."""
+def shown(scoped: Scoped, config: CameraConfig, health: CameraHealth | None) -> Camera:
+    """A camera as the API tells of it: the address without its credentials, and to who manages cameras only."""
     values = {f.name: getattr(config, f.name) for f in fields(config)}
-    values |= {"url": mask_url(config.url), "health": None}
+    managing = scoped.access.may(Permission.MANAGE_CAMERAS)
+    values |= {"url": mask_url(config.url) if managing else None, "health": None}
     values |= {name: [list(polygon) for polygon in values[name]] for name in ("include", "exclude")}
     if health is not None:
         report = asdict(health)

@@ -11,10 +11,13 @@ from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from service.audit import AuditUnavailable
 from service.gallery import GalleryUnavailable, MediaError
 from service.problems import ProblemError, problem_response
 from service.redis_server import RedisServerError
-from service.security.credentials import CredentialsError
+from service.security.access import AccessDenied
+from service.security.accounts import AccountError, AccountExists, AccountMissing
+from service.security.tokens import TokenError
 
 __all__ = ["install_error_handlers"]
 
@@ -34,7 +37,10 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RedisServerError, _store_away)
     app.add_exception_handler(GalleryUnavailable, _store_away)
     app.add_exception_handler(MediaError, _media_away)
-    app.add_exception_handler(CredentialsError, _no_credentials)
+    app.add_exception_handler(AccessDenied, _denied)
+    app.add_exception_handler(AuditUnavailable, _not_recorded)
+    app.add_exception_handler(AccountError, _account)
+    app.add_exception_handler(TokenError, _account)
 
 
 def _request_id(request: Request) -> str | None:
@@ -91,8 +97,25 @@ async def _media_away(request: Request, error: Exception) -> Response:
     )
 
 
-async def _no_credentials(request: Request, error: Exception) -> Response:
-    _log.error("credentials_unreadable", error=str(error))
+async def _denied(request: Request, error: Exception) -> Response:
+    # One sentence for all: it depends on the account and the route, never on what there is.
+    return problem_response(403, "forbidden", "Your account may not do this.", request_id=_request_id(request))
+
+
+async def _not_recorded(request: Request, error: Exception) -> Response:
     return problem_response(
-        503, "credentials-unreadable", "The password file cannot be read.", request_id=_request_id(request)
+        503,
+        "audit-unavailable",
+        "The audit log cannot be written, so this was not done. Try again shortly.",
+        request_id=_request_id(request),
+        headers={"Retry-After": "5"},
     )
+
+
+async def _account(request: Request, error: Exception) -> Response:
+    status, code = 422, "refused"
+    if isinstance(error, AccountMissing):
+        status, code = 404, "user-not-found"
+    elif isinstance(error, AccountExists):
+        status, code = 409, "user-exists"
+    return problem_response(status, code, str(error), request_id=_request_id(request))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
-from service.api.access import Serving
+from service.api.access import OpenToAll, ReadingFigures
 
 __all__ = ["router"]
 
@@ -37,7 +37,7 @@ async def live() -> Live:
     responses={503: {"model": Ready, "description": "Not yet, or not now."}},
     openapi_extra={"security": []},
 )
-async def ready(services: Serving) -> Ready:
+async def ready(services: OpenToAll) -> Ready:
     """Redis answers and the index is loaded. The photo engines load later and do not count."""
     reasons = await run_in_threadpool(services.not_ready)
     answer = Ready(ready=not reasons, reasons=reasons)
@@ -53,7 +53,7 @@ async def ready(services: Serving) -> Ready:
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}, "description": "Prometheus text format."}},
 )
-async def metrics(services: Serving) -> Response:
-    """Needs a login, or the metrics token as bearer token."""
+async def metrics(services: ReadingFigures) -> Response:
+    """Needs a login that may read what runs here, or the metrics token as bearer token."""
     await run_in_threadpool(services.observe, datetime.now(UTC))
     return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -7,7 +7,7 @@ import contextlib
 import json
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from fastapi import APIRouter, Response, WebSocket, WebSocketDisconnect
@@ -15,12 +15,12 @@ from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from service.api.access import Serving, services_of
-from service.api.cameras import NOT_FOUND, CameraIdPath, camera_or_404
+from service.api.access import Viewing
+from service.api.cameras import NOT_FOUND, CameraIdPath
 from service.api.schema import LiveBoxes, LivePerson
-from service.api.services import Services
+from service.api.scoped import Scoped
 from service.api.tracklets import JPEG
-from service.camera_board import CameraMissingError
+from service.audit import AuditUnavailable
 from service.gallery import GalleryUnavailable
 from service.live import LiveFrame, draw_boxes
 from service.problems import PROBLEM_RESPONSES, ProblemError
@@ -43,8 +43,8 @@ _log = structlog.get_logger(__name__)
     response_class=Response,
     responses={**NOT_FOUND, **JPEG},
 )
-async def snapshot(services: Serving, camera_id: str = CameraIdPath) -> Response:
-    frame = await _newest(services, camera_id)
+async def snapshot(scoped: Viewing, camera_id: str = CameraIdPath) -> Response:
+    frame = await _newest(scoped, camera_id)
     return Response(frame.jpeg, media_type="image/jpeg", headers={"X-Captured-At": frame.captured_at.isoformat()})
 
 
@@ -54,8 +54,8 @@ async def snapshot(services: Serving, camera_id: str = CameraIdPath) -> Response
     summary="Who is in the newest picture",
     responses=NOT_FOUND,
 )
-async def boxes(services: Serving, camera_id: str = CameraIdPath) -> LiveBoxes:
-    frame = await _newest(services, camera_id)
+async def boxes(scoped: Viewing, camera_id: str = CameraIdPath) -> LiveBoxes:
+    frame = await _newest(scoped, camera_id)
     return LiveBoxes(
         camera_id=camera_id,
         captured_at=frame.captured_at,
@@ -76,12 +76,12 @@ async def boxes(services: Serving, camera_id: str = CameraIdPath) -> LiveBoxes:
         200: {"content": {"multipart/x-mixed-replace": {}}, "description": "JPEG after JPEG until you hang up."},
     },
 )
-async def watch(services: Serving, camera_id: str = CameraIdPath) -> Response:
+async def watch(scoped: Viewing, camera_id: str = CameraIdPath) -> Response:
     """The newest picture whenever there is one; a slow reader gets fewer, never older ones."""
-    await run_in_threadpool(camera_or_404, services, camera_id)
+    await run_in_threadpool(scoped.watch, camera_id)
 
     async def parts() -> AsyncGenerator[bytes, None]:
-        async with contextlib.aclosing(_frames(services, camera_id)) as frames:
+        async with contextlib.aclosing(scoped.frames(camera_id)) as frames:
             while True:
                 # Only a write shows that the reader is gone, so a silent camera ends the stream.
                 async with asyncio.timeout(SILENT_S):
@@ -99,10 +99,10 @@ async def watch(services: Serving, camera_id: str = CameraIdPath) -> Response:
     return StreamingResponse(until_silent(), media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
 
 
-async def _newest(services: Services, camera_id: str) -> LiveFrame:
-    await run_in_threadpool(camera_or_404, services, camera_id)
+async def _newest(scoped: Scoped, camera_id: str) -> LiveFrame:
+    await run_in_threadpool(scoped.watch, camera_id)
     try:
-        async with contextlib.aclosing(_frames(services, camera_id)) as frames, asyncio.timeout(FIRST_PICTURE_S):
+        async with contextlib.aclosing(scoped.frames(camera_id)) as frames, asyncio.timeout(FIRST_PICTURE_S):
             return await anext(frames)
     except TimeoutError:
         raise ProblemError(
@@ -110,20 +110,15 @@ async def _newest(services: Services, camera_id: str) -> LiveFrame:
         ) from None
 
 
-def _frames(services: Services, camera_id: str) -> AsyncGenerator[LiveFrame, None]:
-    """The hub's pictures; closing the generator ends the subscription."""
-    return cast("AsyncGenerator[LiveFrame, None]", services.live.frames(camera_id))
-
-
 @router.websocket("/live")
-async def live_socket(socket: WebSocket) -> None:
+async def live_socket(socket: WebSocket, scoped: Viewing) -> None:
     """Send ``{"watch": [camera ids]}`` at any time; get pictures of these cameras.
 
     A message is a big-endian uint32 length, a JSON header of that length (camera_id, captured_at, modality,
     persons) and a JPEG.
     """
     await socket.accept()
-    watcher = _Watcher(socket, services_of(socket))
+    watcher = _Watcher(socket, scoped)
     try:
         while True:
             text = await socket.receive_text()
@@ -151,9 +146,9 @@ def _wanted(text: str) -> frozenset[str]:
 class _Watcher:
     """One task for each watched camera; they take turns at the socket, so a slow browser slows them all."""
 
-    def __init__(self, socket: WebSocket, services: Services) -> None:
+    def __init__(self, socket: WebSocket, scoped: Scoped) -> None:
         self._socket = socket
-        self._services = services
+        self._scoped = scoped
         self._turn = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -169,19 +164,20 @@ class _Watcher:
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def _relay(self, camera_id: str) -> None:
         try:
-            await run_in_threadpool(self._services.cameras.get, camera_id)
-            async with contextlib.aclosing(_frames(self._services, camera_id)) as frames:
+            await run_in_threadpool(self._scoped.watch, camera_id)
+            async with contextlib.aclosing(self._scoped.frames(camera_id)) as frames:
                 async for frame in frames:
                     async with self._turn:
                         await self._socket.send_bytes(_message(camera_id, frame))
-        except (WebSocketDisconnect, RuntimeError, OSError, CameraMissingError):
-            return  # no such camera, or the browser hung up and the reader ends the rest
-        except (RedisError, GalleryUnavailable) as error:
+        except (RedisError, GalleryUnavailable, AuditUnavailable) as error:
             _log.warning("live_view_interrupted", camera=camera_id, error=type(error).__name__)
+        except (WebSocketDisconnect, RuntimeError, OSError, ProblemError):
+            return  # no such camera, or the browser hung up and the reader ends the rest
 
 
 def _message(camera_id: str, frame: LiveFrame) -> bytes:

@@ -22,9 +22,13 @@ LIFETIME = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class StoredPhoto:
-    """What is kept of a photo: `vectors` ``float32[N, D]``, one row a person. Never the pixels."""
+    """What is kept of a photo: `vectors` ``float32[N, D]``, one row a person. Never the pixels.
+
+    Only the account that sent it can search with it.
+    """
 
     id: str
+    account: str
     modality: Modality
     model_hash: str
     expires_at: datetime
@@ -37,10 +41,11 @@ class PhotoStore:
     def __init__(self, redis: Any) -> None:
         self._redis = redis
 
-    def put(self, photo: PhotoAnalysis) -> StoredPhoto:
-        """Keep a photo's vectors under a new random id."""
+    def put(self, photo: PhotoAnalysis, account: str) -> StoredPhoto:
+        """Keep a photo's vectors for an account under a new random id."""
         stored = StoredPhoto(
             id=secrets.token_urlsafe(18),
+            account=account,
             modality=photo.modality,
             model_hash=photo.model_hash,
             expires_at=datetime.now(UTC) + LIFETIME,
@@ -48,6 +53,7 @@ class PhotoStore:
         )
         head = json.dumps(
             {
+                "account": account,
                 "modality": stored.modality.value,
                 "model_hash": stored.model_hash,
                 "expires_at": stored.expires_at.isoformat(),
@@ -69,6 +75,7 @@ class PhotoStore:
         vectors = np.frombuffer(body, "<f4").astype(np.float32).reshape(fields["shape"])
         return StoredPhoto(
             photo_id,
+            fields["account"],
             Modality(fields["modality"]),
             fields["model_hash"],
             datetime.fromisoformat(fields["expires_at"]),

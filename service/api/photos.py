@@ -12,10 +12,10 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from models.types import Modality
-from service.api.access import Serving
+from service.api.access import SendingPhotos
 from service.api.photo_store import StoredPhoto
 from service.api.schema import Photo, PhotoPerson
-from service.api.services import Services
+from service.api.scoped import Scoped
 from service.photos import PhotoAnalysis, PhotoError, analyse, decode_photo
 from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
 
@@ -45,36 +45,36 @@ _FORM_SCHEMA: dict[str, Any] = {
     responses={413: {"model": Problem, "description": "The photo is too large."}},
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM_SCHEMA}}}},
 )
-async def find_persons(request: Request, services: Serving) -> Photo:
+async def find_persons(request: Request, scoped: SendingPhotos) -> Photo:
     """Choose one of them as an example for a search, within an hour.
 
     `modality` (visible, infrared) is judged when left out; `whole=true` takes the entire photo for one
     person; `preview=true` answers with a small upright version.
     """
-    data, fields = await _read_form(request, services.settings.max_upload_bytes)
+    data, fields = await _read_form(request, scoped.settings.max_upload_bytes)
     modality = _modality(fields.get("modality", ""))
     whole, preview = _truth("whole", fields), _truth("preview", fields)
-    services.engines.require()
-    async with services.photo_slots:
+    scoped.engines.require()
+    async with scoped.photo_slots:
         started = time.perf_counter()
         try:
-            found, stored, judged = await run_in_threadpool(_look, services, data, modality, whole)
+            found, stored, judged = await run_in_threadpool(_look, scoped, data, modality, whole)
         except PhotoError as error:
-            services.metrics.photos.labels("refused").inc()
+            scoped.metrics.photos.labels("refused").inc()
             raise ProblemError(422, "photo", str(error)) from None
-        services.metrics.photo_seconds.observe(time.perf_counter() - started)
-    services.metrics.photos.labels("persons" if found.persons else "nobody").inc()
+        scoped.metrics.photo_seconds.observe(time.perf_counter() - started)
+    scoped.metrics.photos.labels("persons" if found.persons else "nobody").inc()
     return _shown(found, stored, judged, preview)
 
 
 def _look(
-    services: Services, data: bytes, modality: Modality | None, whole: bool
+    scoped: Scoped, data: bytes, modality: Modality | None, whole: bool
 ) -> tuple[PhotoAnalysis, StoredPhoto, bool]:
-    model, detector = services.engines.require()
-    image = decode_photo(data, max_pixels=services.settings.max_photo_pixels)
-    light = modality or services.judge_photo(image)
+    model, detector = scoped.engines.require()
+    image = decode_photo(data, max_pixels=scoped.settings.max_photo_pixels)
+    light = modality or scoped.judge_photo(image)
     found = analyse(image, detector.detector, model.embedder, modality=light, whole=whole)
-    return found, services.photos.put(found), modality is None
+    return found, scoped.keep_photo(found), modality is None
 
 
 async def _read_form(request: Request, max_bytes: int) -> tuple[bytes, dict[str, str]]:

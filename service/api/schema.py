@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from models.types import Modality
 from pipeline.camera import CameraState
+from service.security.access import Permission, Role
 
 __all__ = [
     "Box",
@@ -56,6 +57,18 @@ _UNPRINTABLE = frozenset(
 )
 
 
+def one_plain_line(text: str) -> str:
+    """The text without spaces at its ends. Raises ValueError for what could disguise what is written."""
+    if any(c in _UNPRINTABLE for c in text):
+        raise ValueError("control characters and direction marks are not accepted")
+    if not text.strip():
+        raise ValueError("a letter is needed")
+    return text.strip()
+
+
+PlainText = Annotated[str, AfterValidator(one_plain_line)]
+
+
 class Closed(BaseModel):
     """Fields that nobody knows are refused, so that a typing mistake is not silently ignored."""
 
@@ -69,6 +82,9 @@ class Login(Closed):
 
 class SessionInfo(BaseModel):
     account: str = Field(examples=["admin"])
+    role: Role
+    cameras: list[str] | None = Field(description="The cameras this account sees; null for all.")
+    permissions: list[Permission] = Field(description="What this login may.")
     created_at: datetime
     expires_at: datetime
 
@@ -78,7 +94,7 @@ class SessionOpened(SessionInfo):
 
 
 class CameraBase(Closed):
-    name: str = Field(min_length=1, max_length=120, examples=["Car park north"])
+    name: PlainText = Field(min_length=1, max_length=120, examples=["Car park north"])
     url: str = Field(
         min_length=1,
         max_length=2048,
@@ -95,15 +111,6 @@ class CameraBase(Closed):
     read_timeout_s: float = Field(10.0, ge=1, le=120)
     enabled: bool = True
 
-    @field_validator("name")
-    @classmethod
-    def _one_plain_line(cls, name: str) -> str:
-        if any(c in _UNPRINTABLE for c in name):
-            raise ValueError("control characters and direction marks are not accepted")
-        if not name.strip():
-            raise ValueError("a name needs a letter")
-        return name.strip()
-
 
 class CameraCreate(CameraBase):
     id: CameraId | None = Field(None, description="Chosen once; made from the name when left out.")
@@ -112,7 +119,7 @@ class CameraCreate(CameraBase):
 class CameraChange(Closed):
     """Only the fields given are changed."""
 
-    name: str | None = Field(None, min_length=1, max_length=120)
+    name: PlainText | None = Field(None, min_length=1, max_length=120)
     url: str | None = Field(None, min_length=1, max_length=2048)
     loop: bool | None = None
     max_fps: float | None = Field(None, gt=0, le=120)
@@ -123,8 +130,6 @@ class CameraChange(Closed):
     open_timeout_s: float | None = Field(None, ge=1, le=120)
     read_timeout_s: float | None = Field(None, ge=1, le=120)
     enabled: bool | None = None
-
-    _check_name = field_validator("name")(lambda name: None if name is None else CameraBase._one_plain_line(name))
 
 
 class CameraHealthReport(BaseModel):
@@ -152,7 +157,10 @@ class CameraHealthReport(BaseModel):
 class Camera(BaseModel):
     id: CameraId
     name: str
-    url: str = Field(description="With its password masked.", examples=["rtsp://viewer:***@192.168.1.20:554/stream1"])
+    url: str | None = Field(
+        description="Without its credentials; null for who may not manage cameras.",
+        examples=["rtsp://***@192.168.1.20:554/stream1"],
+    )
     loop: bool
     max_fps: float | None
     modality: Modality | None
@@ -309,6 +317,9 @@ class SearchRequest(Closed):
     examples: list[SearchExample] = Field(min_length=1, max_length=20)
     filters: SearchFilters = SearchFilters()
     k: int = Field(50, ge=1, le=1000)
+    reason: PlainText | None = Field(
+        None, max_length=500, description="Why; goes to the audit log. Some installations require it."
+    )
 
 
 class SearchMatch(BaseModel):
@@ -329,9 +340,11 @@ class ModelInfo(BaseModel):
 class SearchAnswer(BaseModel):
     matches: list[SearchMatch]
     model: ModelInfo
-    gallery_size: int = Field(description="Tracklets in the index.")
-    gallery_generation: int = Field(description="Rises whenever the index of this process changes.")
-    left_out_other_model: int = Field(description="Tracklets whose vectors come from another model.")
+    gallery_size: int = Field(description="Tracklets in the index, of the cameras that the account sees.")
+    gallery_generation: int | None = Field(
+        description="Rises whenever the index of this process changes; null for who sees only some cameras."
+    )
+    left_out_other_model: int = Field(description="Of these cameras, tracklets whose vectors come from another model.")
     took_ms: float
     note: str = Field(description="What an answer, and an empty one, means.")
 

@@ -7,13 +7,13 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 
-from service.api.access import Serving
+from service.api.access import Searching
 from service.api.schema import ModelInfo, SearchAnswer, SearchMatch, SearchRequest
-from service.api.services import Services
+from service.api.scoped import Scoped
 from service.api.tracklets import tracklet_shown
 from service.gallery import GalleryFilter
-from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
-from service.search import Example, ModelMismatch, SearchError, SearchOutcome, UnknownExample
+from service.problems import PROBLEM_RESPONSES, Problem
+from service.search import Example, SearchOutcome
 
 __all__ = ["router"]
 
@@ -29,7 +29,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("", operation_id="search", summary="Search for a person", responses=_RESPONSES)
-async def search(request: SearchRequest, services: Serving) -> SearchAnswer:
+async def search(request: SearchRequest, scoped: Searching) -> SearchAnswer:
     """Give sightings, persons of photos, or both; several examples of one person are better than one.
 
     The search is exact: filters are applied before it, and the scope asked for is never widened.
@@ -45,32 +45,18 @@ async def search(request: SearchRequest, services: Serving) -> SearchAnswer:
 
     def run() -> SearchAnswer:
         examples = [Example(e.tracklet_id, e.photo_id, e.person) for e in request.examples]
-        outcome = run_search(services, examples, filters, request.k, exclude_examples=f.exclude_examples)
-        return _shown(services, outcome)
+        outcome = scoped.search(
+            examples, filters, request.k, reason=request.reason, exclude_examples=f.exclude_examples
+        )
+        return _shown(scoped, outcome)
 
-    async with services.search_slots:
+    async with scoped.search_slots:
         return await run_in_threadpool(run)
 
 
-def run_search(
-    services: Services, examples: list[Example], filters: GalleryFilter, k: int, *, exclude_examples: bool = True
-) -> SearchOutcome:
-    """The search that API and dashboard share. Raises ProblemError with the right status."""
-    try:
-        outcome = services.require_searcher().search(examples, filters, k, exclude_examples=exclude_examples)
-    except UnknownExample as error:
-        raise ProblemError(404, "example-not-found", str(error)) from None
-    except ModelMismatch as error:
-        raise ProblemError(409, "model-mismatch", str(error)) from None
-    except SearchError as error:
-        raise ProblemError(422, "invalid", str(error)) from None
-    services.metrics.searches.observe(outcome.took_s)
-    return outcome
-
-
-def _shown(services: Services, outcome: SearchOutcome) -> SearchAnswer:
-    names = services.camera_names()
-    model = services.require_model()
+def _shown(scoped: Scoped, outcome: SearchOutcome) -> SearchAnswer:
+    names = scoped.camera_names()
+    model = scoped.require_model()
     return SearchAnswer(
         matches=[
             SearchMatch(

@@ -16,11 +16,13 @@ from redis.exceptions import RedisError
 
 from models.types import Modality
 from pipeline.camera import CameraConfig
-from pipeline.camera_url import CameraUrlError, UrlPolicy, check_camera_url
+from pipeline.camera_url import CameraUrlError, UrlPolicy, check_camera_url, mask_url
 from pipeline.types import Image
 from service.api.engines import LoadedDetector, LoadedModel, PhotoEngines
 from service.api.photo_store import PhotoStore
 from service.api.probing import CameraProbe
+from service.api.version import package_version
+from service.audit import AuditLog, Verifier, ViewNotes
 from service.camera_board import CameraHealthReader, CameraRegistry
 from service.gallery import Gallery, GalleryUnavailable, IndexFollower, MediaStore, VectorIndex
 from service.live import LiveHub
@@ -28,9 +30,10 @@ from service.metrics import Metrics
 from service.problems import ProblemError
 from service.redis_server import connect, redis_url
 from service.search import PhotoPersonVector, Searcher
-from service.security.credentials import Credentials, ensure_admin_password
+from service.security.accounts import AccountStore
 from service.security.sessions import SessionStore
 from service.security.throttle import LoginThrottle
+from service.security.tokens import TokenStore
 from service.settings import Settings
 from service.worker_reports import WorkerReport, WorkerReports
 
@@ -52,7 +55,10 @@ class Loaders:
 
 @dataclass
 class Services:
-    """The services of one API process. `start` and `close` belong to the application's lifespan."""
+    """The services of one API process. `start` and `close` belong to the application's lifespan.
+
+    Routes and pages reach them through `service.api.scoped.Scoped` only, as one account may.
+    """
 
     settings: Settings
     redis: Any
@@ -62,11 +68,15 @@ class Services:
     cameras: CameraRegistry
     health: CameraHealthReader
     live: LiveHub
-    credentials: Credentials
+    accounts: AccountStore
+    tokens: TokenStore
     sessions: SessionStore
     throttle: LoginThrottle
     photos: PhotoStore
     url_policy: UrlPolicy
+    audit: AuditLog
+    views: ViewNotes
+    verification: Verifier
     metrics: Metrics = field(default_factory=Metrics)
     index: VectorIndex | None = None
     follower: IndexFollower | None = None
@@ -83,13 +93,18 @@ class Services:
         self._closed = threading.Event()
 
     def start(self) -> None:
-        """Begin loading networks and index in the background."""
+        """Record with what configuration this process runs; load networks and index in the background."""
+        self.audit.append("service.start", configuration=told_settings(self.settings), version=package_version())
+        if not any(account.active for account in self.accounts.list()):
+            _log.warning("no_account", note="nobody can log in: make a password with `tapetum password`")
+        self.views.start()
         self.engines.start()
 
     def close(self) -> None:
         self._closed.set()
         if self.follower is not None:
             self.follower.stop()
+        self.views.stop()
         self.redis.close()
 
     def _use_model(self, model: LoadedModel) -> None:
@@ -100,9 +115,9 @@ class Services:
         if not self._closed.is_set():
             self.follower.start()
 
-    def _photo_person(self, photo_id: str, person: int) -> PhotoPersonVector | None:
+    def _photo_person(self, photo_id: str, person: int, account: str) -> PhotoPersonVector | None:
         photo = self.photos.get(photo_id)
-        if photo is None or person >= len(photo.vectors):
+        if photo is None or photo.account != account or person >= len(photo.vectors):
             return None
         return PhotoPersonVector(photo.vectors[person], photo.modality, photo.model_hash)
 
@@ -193,10 +208,11 @@ def build_services(settings: Settings, *, loaders: Loaders | None = None) -> Ser
     Raises:
         RedisServerError: nothing answers at the Redis address.
     """
-    ensure_admin_password(settings.data_dir)
     redis = connect(settings)
     policy = settings.url_policy
-    credentials = Credentials(settings.data_dir)
+    accounts = AccountStore(redis)
+    tokens = TokenStore(redis, accounts)
+    audit = AuditLog(redis)
     return Services(
         settings=settings,
         redis=redis,
@@ -206,12 +222,24 @@ def build_services(settings: Settings, *, loaders: Loaders | None = None) -> Ser
         cameras=CameraRegistry(redis, check_url=partial(check_camera_url, policy=policy)),
         health=CameraHealthReader(redis),
         live=LiveHub(redis_url(settings)),
-        credentials=credentials,
-        sessions=SessionStore(redis, credentials, timedelta(hours=settings.session_hours)),
+        accounts=accounts,
+        tokens=tokens,
+        sessions=SessionStore(redis, accounts, tokens, timedelta(hours=settings.session_hours)),
         throttle=LoginThrottle(redis),
         photos=PhotoStore(redis),
         url_policy=policy,
+        audit=audit,
+        views=ViewNotes(audit),
+        verification=Verifier(audit),
     )
+
+
+def told_settings(settings: Settings) -> dict[str, Any]:
+    """The configuration for the audit log: secrets as stars, addresses without credentials."""
+    told = settings.model_dump(mode="json")
+    if told["media_url"] is not None:
+        told["media_url"] = mask_url(told["media_url"])
+    return told
 
 
 def _real_loaders(settings: Settings) -> Loaders:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import contextlib
+from dataclasses import replace
 
-from fastapi import APIRouter, Depends, Request, Response, status
+from fastapi import APIRouter, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
-from service.api.access import Serving, current_session
+from service.api.access import LoggedIn, OpenToAll, OwnAccount, current_session, trail_of
 from service.api.schema import Login, SessionInfo, SessionOpened
+from service.api.services import Services
+from service.audit import AuditUnavailable, Trail
 from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
+from service.security.access import Permission
+from service.security.accounts import Account, AccountError, account_name
 from service.security.gate import COOKIE
 from service.security.sessions import Session
 
@@ -29,26 +34,30 @@ router = APIRouter(prefix="/session", tags=["session"], responses={503: PROBLEM_
     },
     openapi_extra={"security": []},
 )
-async def log_in(login: Login, request: Request, response: Response, services: Serving) -> SessionOpened:
+async def log_in(login: Login, request: Request, response: Response, services: OpenToAll) -> SessionOpened:
     """Give the account and the password; get a token, and a cookie for browsers."""
-    address = request.client.host if request.client else "unknown"
+    trail = trail_of(request)
+    address = trail.address or "unknown"
     wait_s = await run_in_threadpool(services.throttle.admit, address)
     if wait_s:
         services.metrics.logins.labels("throttled").inc()
-        raise ProblemError(
-            429,
-            "too-many-attempts",
-            f"Too many attempts to log in. Try again in {_spoken(wait_s)}.",
-            headers={"Retry-After": str(wait_s)},
-        )
+        with contextlib.suppress(AuditUnavailable):  # a flood of these must not be able to stop anything else
+            services.views.note("login.throttled", Trail(), address, "")
+        raise too_many_attempts(wait_s)
     async with services.password_checks:
-        credential = await run_in_threadpool(services.credentials.verify, login.account, login.password)
-    if credential is None:
+        account = await run_in_threadpool(services.accounts.verify, login.account, login.password)
+    if account is None:
         services.metrics.logins.labels("refused").inc()
+        await run_in_threadpool(_record_refusal, services, login.account, trail)
         raise ProblemError(401, "wrong-password", "The account or the password is wrong.")
+
+    def open_session(account: Account) -> tuple[str, Session]:
+        services.audit.append("login", replace(trail, account=account.name), role=account.role.value)
+        services.throttle.forgive(address)
+        return services.sessions.open(account)
+
+    token, session = await run_in_threadpool(open_session, account)
     services.metrics.logins.labels("accepted").inc()
-    await run_in_threadpool(services.throttle.clear, address)
-    token, session = await run_in_threadpool(services.sessions.open, credential)
     response.set_cookie(
         COOKIE,
         token,
@@ -58,14 +67,12 @@ async def log_in(login: Login, request: Request, response: Response, services: S
         samesite="strict",
         secure=request.url.scheme == "https",
     )
-    return SessionOpened(
-        account=session.account, created_at=session.created_at, expires_at=session.expires_at, token=token
-    )
+    return SessionOpened(**_shown(session).model_dump(), token=token)
 
 
 @router.get("", operation_id="get_session", summary="Who is logged in", responses={401: PROBLEM_RESPONSES[401]})
-async def get_session(session: Annotated[Session, Depends(current_session)]) -> SessionInfo:
-    return SessionInfo(account=session.account, created_at=session.created_at, expires_at=session.expires_at)
+async def get_session(request: Request, scoped: LoggedIn) -> SessionInfo:
+    return _shown(current_session(request))
 
 
 @router.delete(
@@ -73,16 +80,44 @@ async def get_session(session: Annotated[Session, Depends(current_session)]) -> 
     operation_id="log_out",
     summary="Log out",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses={401: PROBLEM_RESPONSES[401]},
+    responses={401: PROBLEM_RESPONSES[401], 403: PROBLEM_RESPONSES[403]},
 )
-async def log_out(
-    response: Response,
-    session: Annotated[Session, Depends(current_session)],
-    services: Serving,
-) -> None:
+async def log_out(request: Request, response: Response, scoped: OwnAccount) -> None:
     """The token is worthless from here on, in every tab and every replica."""
-    await run_in_threadpool(services.sessions.close, session)
+    await run_in_threadpool(scoped.log_out, current_session(request))
     response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+
+
+def too_many_attempts(wait_s: int) -> ProblemError:
+    """The answer to guessing."""
+    return ProblemError(
+        429,
+        "too-many-attempts",
+        f"Too many attempts to log in. Try again in {_spoken(wait_s)}.",
+        headers={"Retry-After": str(wait_s)},
+    )
+
+
+def _record_refusal(services: Services, typed: str, trail: Trail) -> None:
+    """The account is named only when there is one: what was typed by mistake may be a password."""
+    try:
+        name = account_name(typed)
+        known = services.accounts.get(name) is not None
+    except AccountError:
+        known = False
+    services.audit.append("login.refused", replace(trail, account=name if known else None))
+
+
+def _shown(session: Session) -> SessionInfo:
+    access = session.access
+    return SessionInfo(
+        account=access.account,
+        role=access.role,
+        cameras=None if access.cameras is None else sorted(access.cameras),
+        permissions=[permission for permission in Permission if access.may(permission)],
+        created_at=session.created_at,
+        expires_at=session.expires_at,
+    )
 
 
 def _spoken(seconds: int) -> str:

@@ -8,12 +8,13 @@ from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 
 from models.runtime.engine import EngineDescription
-from service.api.access import Serving
+from service.api.access import SystemReading
 from service.api.schema import EngineInfo, ModelInfo, SystemInfo, WorkerInfo
 from service.api.services import Services
 from service.api.version import package_version
 from service.problems import PROBLEM_RESPONSES
 from service.redis_server import describe
+from service.security.access import Permission
 from service.worker_reports import WorkerReport
 
 __all__ = ["router"]
@@ -23,8 +24,8 @@ INTERIM = "Interim model: it was not trained to find a person across day and nig
 
 
 @router.get("", operation_id="get_system", summary="What runs here")
-async def get_system(services: Serving) -> SystemInfo:
-    return await run_in_threadpool(_read, services)
+async def get_system(scoped: SystemReading) -> SystemInfo:
+    return await run_in_threadpool(_read, scoped.of_every_camera(Permission.SYSTEM))
 
 
 def _read(services: Services) -> SystemInfo:

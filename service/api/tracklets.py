@@ -10,13 +10,12 @@ from fastapi import APIRouter, Path, Query, Response
 from starlette.concurrency import run_in_threadpool
 
 from models.types import Modality
-from service.api.access import Serving
+from service.api.access import Viewing
 from service.api.schema import CameraId, CropInfo, Tracklet, TrackletPage
-from service.api.services import Services
 from service.gallery import GalleryFilter, TrackletRecord
 from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
 
-__all__ = ["router", "tracklet_or_404", "tracklet_shown"]
+__all__ = ["router", "tracklet_shown"]
 
 router = APIRouter(prefix="/tracklets", tags=["tracklets"], responses=PROBLEM_RESPONSES)
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such tracklet."}}
@@ -26,7 +25,7 @@ TrackletIdPath = Path(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$", examples=["01K9Z
 
 @router.get("", operation_id="list_tracklets", summary="Sightings, newest first")
 async def list_tracklets(
-    services: Serving,
+    scoped: Viewing,
     camera: Annotated[list[CameraId] | None, Query(max_length=1000, description="Only these cameras.")] = None,
     modality: Modality | None = None,
     since: Annotated[datetime | None, Query(description="Seen at or after, with offset.")] = None,
@@ -41,19 +40,19 @@ async def list_tracklets(
             filters = GalleryFilter(
                 cameras=frozenset(camera) if camera else None, modality=modality, since=since, until=until
             )
-            page = services.gallery.list(filters, limit=limit, cursor=cursor)
+            page = scoped.tracklets(filters, limit=limit, cursor=cursor)
         except ValueError as error:
             raise ProblemError(422, "invalid", str(error)) from None
-        names = services.camera_names()
+        names = scoped.camera_names()
         return TrackletPage(items=[tracklet_shown(r, names) for r in page.records], next_cursor=page.cursor)
 
     return await run_in_threadpool(read)
 
 
 @router.get("/{tracklet_id}", operation_id="get_tracklet", summary="One sighting", responses=NOT_FOUND)
-async def get_tracklet(services: Serving, tracklet_id: str = TrackletIdPath) -> Tracklet:
+async def get_tracklet(scoped: Viewing, tracklet_id: str = TrackletIdPath) -> Tracklet:
     def read() -> Tracklet:
-        return tracklet_shown(tracklet_or_404(services, tracklet_id), services.camera_names(), with_crops=True)
+        return tracklet_shown(scoped.tracklet(tracklet_id), scoped.camera_names(), with_crops=True)
 
     return await run_in_threadpool(read)
 
@@ -66,13 +65,13 @@ async def get_tracklet(services: Serving, tracklet_id: str = TrackletIdPath) -> 
     responses={**NOT_FOUND, **JPEG},
 )
 async def get_crop(
-    services: Serving, index: Annotated[int, Path(ge=0, le=999)], tracklet_id: str = TrackletIdPath
+    scoped: Viewing, index: Annotated[int, Path(ge=0, le=999)], tracklet_id: str = TrackletIdPath
 ) -> Response:
     def read() -> bytes:
-        record = tracklet_or_404(services, tracklet_id)
+        record = scoped.tracklet(tracklet_id)
         if index >= len(record.crops):
             raise ProblemError(404, "crop-not-found", f"This sighting has {len(record.crops)} pictures.")
-        return _picture(services, record.crops[index].key)
+        return scoped.picture(record, record.crops[index].key)
 
     return Response(await run_in_threadpool(read), media_type="image/jpeg")
 
@@ -84,22 +83,14 @@ async def get_crop(
     response_class=Response,
     responses={**NOT_FOUND, **JPEG},
 )
-async def get_thumbnail(services: Serving, tracklet_id: str = TrackletIdPath) -> Response:
+async def get_thumbnail(scoped: Viewing, tracklet_id: str = TrackletIdPath) -> Response:
     def read() -> bytes:
-        record = tracklet_or_404(services, tracklet_id)
+        record = scoped.tracklet(tracklet_id)
         if record.thumbnail is None:
             raise ProblemError(404, "crop-not-found", "The pictures of this sighting are gone.")
-        return _picture(services, record.thumbnail)
+        return scoped.picture(record, record.thumbnail)
 
     return Response(await run_in_threadpool(read), media_type="image/jpeg")
-
-
-def tracklet_or_404(services: Services, tracklet_id: str) -> TrackletRecord:
-    """The record. Raises ProblemError 404."""
-    record = services.gallery.get(tracklet_id)
-    if record is None:
-        raise ProblemError(404, "tracklet-not-found", "There is no such sighting.")
-    return record
 
 
 def tracklet_shown(record: TrackletRecord, names: Mapping[str, str], *, with_crops: bool = False) -> Tracklet:
@@ -127,10 +118,3 @@ def tracklet_shown(record: TrackletRecord, names: Mapping[str, str], *, with_cro
         thumbnail_url=f"{base}/thumbnail",
         crops=crops if with_crops else None,
     )
-
-
-def _picture(services: Services, key: str) -> bytes:
-    try:
-        return services.media.read(key)
-    except (KeyError, ValueError):
-        raise ProblemError(404, "crop-not-found", "The pictures of this sighting are gone.") from None

@@ -1,4 +1,4 @@
-"""Commands for the person who looks after an installation: cameras, weights, export, search, password."""
+"""Commands for the person who looks after an installation: cameras, weights, export, search."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ cameras_app = typer.Typer(help="Cameras of a running installation.", no_args_is_
 def register(app: typer.Typer) -> None:
     app.command()(weights)
     app.command()(export)
-    app.command()(password)
     app.command()(search)
     app.add_typer(cameras_app, name="cameras")
 
@@ -88,14 +87,6 @@ def export(
             typer.echo(str(target))
 
 
-def password() -> None:
-    """Make a new password for the account admin and end its sessions."""
-    from service.security.credentials import ensure_admin_password
-
-    settings = load_settings()
-    typer.echo(f"User admin, password {ensure_admin_password(settings.data_dir, reset=True)}")
-
-
 def search(
     photo: Annotated[Path, typer.Argument(help="A picture with the person in it.")],
     person: Annotated[int | None, typer.Option(min=0, help="Which of the persons found.")] = None,
@@ -103,21 +94,30 @@ def search(
     modality: Annotated[Modality | None, typer.Option(help="Only day or only night tracklets.")] = None,
     k: Annotated[int, typer.Option(min=1, max=1000)] = 10,
     url: Annotated[str | None, typer.Option(help="Of the API; else this machine.")] = None,
+    account: Annotated[str, typer.Option(help="Who searches.")] = "admin",
+    reason: Annotated[str | None, typer.Option(help="Why; goes to the audit log.")] = None,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Find the person of a photo in a running installation. Reads the password from TAPETUM_PASSWORD or asks."""
+    """Find the person of a photo in a running installation.
+
+    Logs in with the API token in TAPETUM_TOKEN, or the password in TAPETUM_PASSWORD, or asks for it.
+    """
     import os
 
-    from service.commands.remote import RemoteError, search_by_photo
+    from service.commands.remote import Login, RemoteError, search_by_photo
 
     settings = load_settings()
     if not photo.is_file():
         fail(f"no photo at {photo}")
-    secret = os.environ.get("TAPETUM_PASSWORD") or typer.prompt("Password of admin", hide_input=True)
+    token = os.environ.get("TAPETUM_TOKEN")
+    secret = os.environ.get("TAPETUM_PASSWORD")
+    if not token and not secret:
+        secret = typer.prompt(f"Password of {account}", hide_input=True)
+    login = Login(account, secret or "", token)
     address = url or f"http://{settings.host}:{settings.port}"
     filters = {"cameras": camera, "modality": modality}
     try:
-        answer = search_by_photo(address, secret, photo, person=person, k=k, filters=filters)
+        answer = search_by_photo(address, login, photo, person=person, k=k, filters=filters, reason=reason)
     except RemoteError as error:
         fail(str(error), 1)
     if as_json:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
 
-__all__ = ["RemoteError", "search_by_photo"]
+__all__ = ["Login", "RemoteError", "search_by_photo"]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """An account with its password, or an API token, which goes first."""
+
+    account: str
+    password: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
 
 
 class RemoteError(RuntimeError):
@@ -26,17 +36,27 @@ def _answer(response: httpx.Response) -> Any:
 
 
 def search_by_photo(
-    address: str, password: str, photo: Path, *, person: int | None, k: int, filters: Mapping[str, Any]
+    address: str,
+    login: Login,
+    photo: Path,
+    *,
+    person: int | None,
+    k: int,
+    filters: Mapping[str, Any],
+    reason: str | None = None,
 ) -> dict[str, Any]:
     """Log in, upload the photo, choose the person, search.
 
-    Proxies of the environment are not used: the password is for the installation alone.
+    Proxies of the environment are not used: password and token are for the installation alone.
     With several persons in the photo and no choice made, raises RemoteError that lists them.
     """
     with httpx.Client(base_url=f"{address}/api/v1", timeout=120, trust_env=False) as client:
         try:
-            session = _answer(client.post("/session", json={"account": "admin", "password": password}))
-            client.headers["Authorization"] = f"Bearer {session['token']}"
+            token = login.token
+            if token is None:
+                credentials = {"account": login.account, "password": login.password}
+                token = _answer(client.post("/session", json=credentials))["token"]
+            client.headers["Authorization"] = f"Bearer {token}"
             with photo.open("rb") as file:
                 found = _answer(client.post("/photos", files={"photo": (photo.name, file)}))
             persons = found["persons"]
@@ -50,6 +70,7 @@ def search_by_photo(
                 "examples": [{"photo_id": found["id"], "person": index}],
                 "k": k,
                 "filters": {name: value for name, value in filters.items() if value},
+                "reason": reason,
             }
             result: dict[str, Any] = _answer(client.post("/search", json=body))
             return result

@@ -173,10 +173,12 @@ def _run(
     begun: float | None = None,
 ) -> None:
     """Start worker and API, wait until they answer, say where and how to log in, watch them until told to stop."""
-    from service.security.credentials import ensure_admin_password
+    from service.redis_server import connect
+    from service.security.accounts import AccountStore
 
     stop = _stop_on_signals()
-    password = ensure_admin_password(settings.data_dir, reset=fresh_password)
+    accounts = AccountStore(connect(settings))
+    password = accounts.reset_admin() if fresh_password else accounts.ensure_admin()
     supervisor = Supervisor([Child("api", ["api"]), Child("worker", ["worker"])], revive=revive)
     supervisor.start()
     watching = threading.Thread(target=supervisor.watch, args=(stop,), name="supervisor")

@@ -14,11 +14,12 @@ from pipeline.camera import CameraConfig
 from pipeline.camera_url import mask_url
 from service.api.cameras import add_camera_config, probe_shown
 from service.api.schema import CameraCreate, CameraTest
-from service.api.services import Services
-from service.camera_board import CameraMissingError
+from service.api.scoped import Scoped
+from service.audit import AuditUnavailable
 from service.dashboard import strings
 from service.gallery import GalleryUnavailable
 from service.problems import ProblemError
+from service.security.access import Permission
 
 __all__ = ["CamerasDialog"]
 
@@ -26,8 +27,8 @@ __all__ = ["CamerasDialog"]
 class CamerasDialog:
     """Two dialogs: the list, and the form for a new camera."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, scoped: Scoped) -> None:
+        self._scoped = scoped
         self.on_change: Callable[[], Awaitable[None]] | None = None
         with ui.dialog().props(f'aria-label="{strings.CAMERAS}"') as self._list_dialog:
             self._list = ui.element("div").classes("tp-dialog")
@@ -37,7 +38,7 @@ class CamerasDialog:
     async def open(self) -> None:
         """Show the list."""
         try:
-            configs = await run.io_bound(self._services.camera_configs)
+            configs = await run.io_bound(self._scoped.cameras)
         except (GalleryUnavailable, RedisError):
             ui.notify(strings.STORE_AWAY, type="negative", position="top")
             return
@@ -48,10 +49,11 @@ class CamerasDialog:
                 self._row(config)
             if not configs:
                 ui.label(strings.NO_CAMERAS_TEXT).classes("tp-quiet")
-            with ui.element("div").classes("tp-line"):
-                ui.button(strings.ADD_CAMERA, icon="add", on_click=self.open_add).props(
-                    "no-caps unelevated text-color=black"
-                )
+            if self._scoped.access.may(Permission.ADD_CAMERAS):
+                with ui.element("div").classes("tp-line"):
+                    ui.button(strings.ADD_CAMERA, icon="add", on_click=self.open_add).props(
+                        "no-caps unelevated text-color=black"
+                    )
         self._list_dialog.open()
 
     def _head(self, title: str, dialog: ui.dialog) -> None:
@@ -80,10 +82,10 @@ class CamerasDialog:
 
     async def _remove(self, config: CameraConfig, sure: ui.dialog) -> None:
         try:
-            with contextlib.suppress(CameraMissingError):
-                await run.io_bound(self._services.cameras.remove, config.id)
-        except (GalleryUnavailable, RedisError):
-            ui.notify(strings.STORE_AWAY, type="negative", position="top")
+            with contextlib.suppress(ProblemError):  # somebody else was faster
+                await run.io_bound(self._scoped.remove_camera, config.id)
+        except (GalleryUnavailable, RedisError, AuditUnavailable) as error:
+            _notify_away(error)
             return
         sure.close()
         ui.notify(strings.REMOVED.format(camera=config.name), position="top")
@@ -123,9 +125,14 @@ class CamerasDialog:
         with self._outcome:
             ui.spinner(size="24px")
             ui.label(strings.TESTING)
-        probe = await self._services.probe_camera(CameraConfig(id="test", name="test", url=config.url))
-        self._test_button.enable()
-        self._outcome.clear()
+        try:
+            probe = await self._scoped.probe_camera(CameraConfig(id="test", name="test", url=config.url), saved=False)
+        except AuditUnavailable as error:
+            _notify_away(error)
+            return
+        finally:
+            self._test_button.enable()
+            self._outcome.clear()
         with self._outcome:
             self._draw_outcome(probe_shown(probe))
 
@@ -152,12 +159,12 @@ class CamerasDialog:
         if config is None:
             return
         try:
-            saved = await run.io_bound(add_camera_config, self._services, config)
+            saved = await run.io_bound(add_camera_config, self._scoped, config)
         except ProblemError as error:
             ui.notify(str(error.detail), type="negative", position="top")
             return
-        except (GalleryUnavailable, RedisError):
-            ui.notify(strings.STORE_AWAY, type="negative", position="top")
+        except (GalleryUnavailable, RedisError, AuditUnavailable) as error:
+            _notify_away(error)
             return
         if saved is None:  # the process is ending
             return
@@ -182,3 +189,8 @@ class CamerasDialog:
     async def _changed(self) -> None:
         if self.on_change is not None:
             await self.on_change()
+
+
+def _notify_away(error: Exception) -> None:
+    text = strings.NOT_RECORDED if isinstance(error, AuditUnavailable) else strings.STORE_AWAY
+    ui.notify(text, type="negative", position="top")

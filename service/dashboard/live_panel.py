@@ -8,7 +8,7 @@ from typing import Any
 
 from nicegui import run, ui
 
-from service.api.services import Services
+from service.api.scoped import Scoped
 from service.dashboard import strings
 from service.dashboard.components import LiveWall
 from service.dashboard.wording import camera_tile
@@ -17,12 +17,12 @@ __all__ = ["LivePanel"]
 
 
 class LivePanel:
-    """Built in place. `on_person` gets the id of a clicked person's sighting."""
+    """Built in place. `on_person` gets the id of a clicked person's sighting; `on_add` is None for who may not add."""
 
     def __init__(
-        self, services: Services, *, on_person: Callable[[str], Awaitable[None]], on_add: Callable[[], None]
+        self, scoped: Scoped, *, on_person: Callable[[str], Awaitable[None]], on_add: Callable[[], None] | None
     ) -> None:
-        self._services = services
+        self._scoped = scoped
         self._on_person = on_person
         with ui.element("div").classes("tp-line"):
             ui.html(f"<h2>{strings.LIVE}</h2>", sanitize=False)
@@ -33,8 +33,9 @@ class LivePanel:
         with ui.element("div").classes("tp-empty") as self._empty:
             ui.icon("videocam", size="36px")
             ui.html(f"<strong>{strings.NO_CAMERAS}</strong>", sanitize=False)
-            ui.label(strings.NO_CAMERAS_TEXT)
-            ui.button(strings.ADD_CAMERA, icon="add", on_click=on_add).props("no-caps unelevated text-color=black")
+            ui.label(strings.NO_CAMERAS_TEXT if on_add is not None else strings.NO_CAMERAS_FOR_YOU)
+            if on_add is not None:
+                ui.button(strings.ADD_CAMERA, icon="add", on_click=on_add).props("no-caps unelevated text-color=black")
         self._empty.set_visibility(False)
 
     async def refresh(self) -> None:
@@ -51,8 +52,8 @@ class LivePanel:
 
     def _read(self) -> list[dict[str, Any]]:
         now = datetime.now(UTC)
-        configs = self._services.camera_configs()
-        reports = self._services.health.get_many([c.id for c in configs])
+        configs = self._scoped.cameras()
+        reports = self._scoped.camera_health([c.id for c in configs])
         return [camera_tile(c, reports.get(c.id), now) for c in configs]
 
     async def _picked(self, person: dict[str, Any]) -> None:

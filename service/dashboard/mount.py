@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
-from nicegui import core, ui
+from fastapi import FastAPI, Request
+from nicegui import Client, core, run, ui
+from redis.exceptions import RedisError
 
+from service.api.access import current_session, trail_of
+from service.api.scoped import Scoped
 from service.api.services import Services
 from service.dashboard import strings
 from service.dashboard.login import router as login_router
 from service.dashboard.page import build_page
-from service.settings import Settings
+from service.security.access import Permission
+from service.security.sessions import Session
 
 __all__ = ["mount_dashboard"]
 
 
-def mount_dashboard(app: FastAPI, settings: Settings, services: Services) -> None:
+def mount_dashboard(app: FastAPI, services: Services) -> None:
     """Mount at ``/``; the gate in front of the application protects the page, its assets and its socket.
 
     NiceGUI's own browser storage is not switched on: no second cookie, nothing kept about an operator.
@@ -22,8 +26,12 @@ def mount_dashboard(app: FastAPI, settings: Settings, services: Services) -> Non
     app.include_router(login_router)
 
     @ui.page("/", title=strings.TITLE)
-    async def index() -> None:
-        await build_page(services)
+    async def index(request: Request) -> None:
+        session = current_session(request)
+        scoped = Scoped(services, session.access, trail_of(request))
+        scoped.access.require(Permission.VIEW)
+        _bind(ui.context.client, scoped, session)
+        await build_page(scoped)
 
     ui.run_with(
         app,
@@ -36,3 +44,24 @@ def mount_dashboard(app: FastAPI, settings: Settings, services: Services) -> Non
     )
     # Long polling would need POSTs of text/plain, which the gate refuses.
     core.app.config.socket_io_js_transports = ["websocket"]
+
+
+def _bind(client: Client, scoped: Scoped, session: Session) -> None:
+    """A page belongs to the session that opened it: no other may take its socket, and it ends with its session."""
+
+    def connected() -> None:
+        scope = (client.environ or {}).get("asgi.scope", {})
+        found = scope.get("state", {}).get("session")
+        if not isinstance(found, Session) or (found.key, found.access) != (session.key, session.access):
+            client.delete()
+
+    async def disconnected() -> None:
+        try:
+            alive = await run.io_bound(scoped.still_there, session)
+        except (RedisError, OSError):
+            return  # nobody can connect either; the page ends by its own time-out
+        if not alive and not client.is_deleted:
+            client.delete()
+
+    client.on_connect(connected)
+    client.on_disconnect(disconnected)

@@ -12,8 +12,8 @@ from nicegui import run, ui
 from redis.exceptions import RedisError
 
 from models.types import Modality
-from service.api.search import run_search
-from service.api.services import Services
+from service.api.scoped import Scoped
+from service.audit import AuditUnavailable
 from service.dashboard import strings
 from service.dashboard.components import PhotoPicker, SightingGrid
 from service.dashboard.sighting_dialog import SightingDialog
@@ -21,6 +21,7 @@ from service.dashboard.wording import Clock, sighting_card
 from service.gallery import GalleryFilter, GalleryUnavailable
 from service.problems import ProblemError
 from service.search import MAX_EXAMPLES, Example, SearchOutcome
+from service.security.access import AccessDenied, Permission
 
 __all__ = ["SearchPanel"]
 
@@ -42,8 +43,8 @@ class QueryCard:
 class SearchPanel:
     """State and elements of the search of one browser tab."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, scoped: Scoped) -> None:
+        self._scoped = scoped
         self._query: list[QueryCard] = []
         self._asked = 0
         self._latest: list[dict[str, Any]] = []
@@ -51,7 +52,7 @@ class SearchPanel:
 
     def build(self) -> None:
         """Place the panel here."""
-        self._dialog = SightingDialog(self._services, on_search=self.search_tracklet, on_add=self.add_tracklet)
+        self._dialog = SightingDialog(self._scoped, on_search=self.search_tracklet, on_add=self.add_tracklet)
         with ui.element("div").classes("tp-line"):
             ui.html(f"<h2>{strings.SEARCH}</h2>", sanitize=False)
             ui.element("span").classes("tp-grow")
@@ -64,15 +65,19 @@ class SearchPanel:
             self._cameras.props["display-value"] = strings.ALL_CAMERAS
             self._light = self._select(strings.FILTER_LIGHT, strings.LIGHTS, "")
             self._time = self._select(strings.FILTER_TIME, strings.TIMES, 0)
+        self._reason: ui.input | None = None
+        if self._scoped.settings.search_reason_required:
+            self._reason = ui.input(strings.REASON).props("dense filled stack-label maxlength=500")
         with ui.element("div").classes("tp-search"):
             with ui.element("div").classes("tp-query"):
                 ui.label(strings.LOOKING_FOR).classes("tp-label")
                 self._examples = ui.element("div").classes("tp-query")
-                PhotoPicker(
-                    upload_path="/api/v1/photos",
-                    max_bytes=self._services.settings.max_upload_bytes,
-                    on_choose=self._photo_chosen,
-                )
+                if self._scoped.access.may(Permission.PHOTOS):
+                    PhotoPicker(
+                        upload_path="/api/v1/photos",
+                        max_bytes=self._scoped.settings.max_upload_bytes,
+                        on_choose=self._photo_chosen,
+                    )
             self._results = ui.element("div").classes("tp-results").props('aria-live="polite"')
 
     def _select(self, label: str, options: dict[Any, str], value: Any) -> ui.select:
@@ -129,11 +134,14 @@ class SearchPanel:
         await (self._search() if self._query else self.show_latest())
 
     async def _tracklet_card(self, tracklet_id: str) -> QueryCard | None:
-        record = await self._ask(lambda: self._services.gallery.get(tracklet_id))
-        if record is None:
+        try:
+            record = await self._ask(lambda: self._scoped.tracklet(tracklet_id), missing_ok=True)
+        except ProblemError:
             ui.notify(strings.GONE, type="warning", position="top")
             return None
-        names = self._services.camera_names()
+        if record is None:
+            return None
+        names = await self._ask(self._scoped.camera_names) or {}
         caption = f"{names.get(record.camera_id, record.camera_id)}, {self.clock.short(record.started_at)}"
         return QueryCard(Example(tracklet_id=tracklet_id), f"/api/v1/tracklets/{tracklet_id}/thumbnail", caption)
 
@@ -147,14 +155,24 @@ class SearchPanel:
             since=datetime.now(UTC) - timedelta(minutes=minutes) if minutes else None,
         )
 
-    async def _ask(self, question: Callable[[], Any]) -> Any:
-        """Run a question to the store in a thread; None and a message when it cannot be answered."""
+    async def _ask(self, question: Callable[[], Any], *, missing_ok: bool = False) -> Any:
+        """Run a question to the store in a thread; None and a message when it cannot be answered.
+
+        Raises:
+            ProblemError: with `missing_ok`, for what is not there.
+        """
         try:
             return await run.io_bound(question)
         except ProblemError as error:
+            if missing_ok and error.status_code == 404:
+                raise
             self._message("error_outline", strings.FAILED.format(reason=error.detail), "", bad=True)
         except (GalleryUnavailable, RedisError):
             self._message("cloud_off", strings.STORE_AWAY, "", bad=True)
+        except AuditUnavailable:
+            self._message("cloud_off", strings.NOT_RECORDED, "", bad=True)
+        except AccessDenied:
+            self._message("error_outline", strings.NOT_ALLOWED, "", bad=True)
         return None
 
     async def _search(self) -> None:
@@ -163,7 +181,8 @@ class SearchPanel:
         self._draw_query()
         self._message("hourglass_empty", strings.SEARCHING, "")
         examples, filters = [c.example for c in self._query], self._filters()
-        outcome = await self._ask(lambda: run_search(self._services, examples, filters, MATCHES))
+        reason = self._reason.value if self._reason is not None else None
+        outcome = await self._ask(lambda: self._scoped.search(examples, filters, MATCHES, reason=reason))
         if outcome is not None and asked == self._asked:
             self._draw_matches(outcome)
 
@@ -179,7 +198,7 @@ class SearchPanel:
     async def refresh_latest(self) -> None:
         """The same, when nothing is being looked for and something has changed; and the cameras to choose from."""
         try:
-            names = await run.io_bound(self._services.camera_names)
+            names = await run.io_bound(self._scoped.camera_names)
             self._fill_cameras(dict(names or {}))
             cards = None if self._query else await run.io_bound(self._read_latest)
         except (GalleryUnavailable, RedisError):
@@ -188,8 +207,8 @@ class SearchPanel:
             self._draw_latest(cards)
 
     def _read_latest(self) -> list[dict[str, Any]]:
-        names = self._services.camera_names()
-        records = self._services.gallery.list(self._filters(), limit=LATEST).records
+        names = self._scoped.camera_names()
+        records = self._scoped.tracklets(self._filters(), limit=LATEST).records
         return [sighting_card(record, names, self.clock) for record in records]
 
     # -- drawing ---------------------------------------------------------------------------------
@@ -215,7 +234,7 @@ class SearchPanel:
         if not outcome.matches:
             self._message("search_off", strings.NOTHING, strings.NOTHING_TEXT)
             return
-        names = self._services.camera_names()
+        names = self._scoped.camera_names()
         cards = [sighting_card(m.record, names, self.clock, m) for m in outcome.matches]
         calibrated = any(m.probability is not None for m in outcome.matches)
         self._results.clear()

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 from nicegui import run, ui
 from redis.exceptions import RedisError
 
-from service.api.services import Services
+from service.api.scoped import Scoped
 from service.dashboard import strings
 from service.dashboard.wording import Clock
 from service.gallery import GalleryUnavailable, TrackletRecord
+from service.problems import ProblemError
 
 __all__ = ["SightingDialog"]
 
@@ -20,8 +21,8 @@ Act = Callable[[str], Awaitable[None]]
 class SightingDialog:
     """Opened over the page for any sighting."""
 
-    def __init__(self, services: Services, *, on_search: Act, on_add: Act) -> None:
-        self._services = services
+    def __init__(self, scoped: Scoped, *, on_search: Act, on_add: Act) -> None:
+        self._scoped = scoped
         self._on_search = on_search
         self._on_add = on_add
         with ui.dialog().props(f'aria-label="{strings.SIGHTING}"') as self._dialog:
@@ -30,13 +31,15 @@ class SightingDialog:
     async def open(self, tracklet_id: str, clock: Clock) -> None:
         """Show a sighting, or say that it is gone."""
         try:
-            record = await run.io_bound(self._services.gallery.get, tracklet_id)
-            names = await run.io_bound(self._services.camera_names)
+            record = await run.io_bound(self._scoped.tracklet, tracklet_id)
+            names = await run.io_bound(self._scoped.camera_names)
+        except ProblemError:
+            ui.notify(strings.GONE, type="warning", position="top")
+            return
         except (GalleryUnavailable, RedisError):
             ui.notify(strings.STORE_AWAY, type="negative", position="top")
             return
-        if record is None:
-            ui.notify(strings.GONE, type="warning", position="top")
+        if record is None:  # the process is ending
             return
         self._body.clear()
         with self._body:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from nicegui import ui
+import contextlib
 
-from service.api.services import Services
+from nicegui import run, ui
+from redis.exceptions import RedisError
+
+from service.api.scoped import Scoped
 from service.dashboard import strings
+from service.gallery import GalleryUnavailable
 
 __all__ = ["StatusLine"]
 
@@ -13,21 +17,25 @@ __all__ = ["StatusLine"]
 class StatusLine:
     """Built inside the header; `banner` is placed below it."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, scoped: Scoped) -> None:
+        self._scoped = scoped
         self._text = ui.label().classes("tp-quiet").props('role="status"')
         self._shown: tuple[str, ...] | None = None
 
     def banner(self) -> None:
         """Place the banners here."""
         self._banners = ui.element("div")
-        self.refresh()
+        self._refresh_banners()
 
-    def refresh(self) -> None:
+    async def refresh(self) -> None:
         """Update what has changed."""
-        services = self._services
-        if services.index is not None:
-            self._text.text = strings.SIGHTINGS.format(count=f"{len(services.index):,}")
+        self._refresh_banners()
+        with contextlib.suppress(GalleryUnavailable, RedisError):
+            count = await run.io_bound(self._scoped.gallery_size)
+            if count is not None:
+                self._text.text = strings.SIGHTINGS.format(count=f"{count:,}")
+
+    def _refresh_banners(self) -> None:
         banners = self._current()
         if banners == self._shown:
             return
@@ -38,18 +46,14 @@ class StatusLine:
                 self._draw(kind)
 
     def _current(self) -> tuple[str, ...]:
-        services = self._services
+        engines = self._scoped.engines
         found = []
-        if services.engines.model is not None and services.engines.model.interim:
+        if engines.model is not None and engines.model.interim:
             found.append("interim")
-        if (
-            services.follower is not None
-            and services.follower.stats().ready
-            and not services.follower.stats().connected
-        ):
+        if self._scoped.store_away:
             found.append("store")
-        if services.engines.state != "ready":
-            found.append(services.engines.state)
+        if engines.state != "ready":
+            found.append(engines.state)
         return tuple(found)
 
     def _draw(self, kind: str) -> None:
@@ -66,4 +70,4 @@ class StatusLine:
                 ui.label(strings.MODEL_LOADING)
             else:
                 ui.icon("error_outline", size="20px")
-                ui.label(strings.MODEL_FAILED.format(reason=self._services.engines.error or ""))
+                ui.label(strings.MODEL_FAILED.format(reason=self._scoped.engines.error or ""))

@@ -118,6 +118,10 @@ class VectorIndex:
                 generation=self._generation,
             )
 
+    def count(self, filters: GalleryFilter) -> int:
+        """How many tracklets the filter admits; `exclude_ids` is not looked at."""
+        return sum(int(self._chosen(part, filters).sum()) for part in self._parts())
+
     def search(self, vectors: FloatArray, k: int, filters: GalleryFilter | None = None) -> tuple[SearchHits, ...]:
         """The `k` nearest tracklets of each query among those the filter admits; equal cosines by id.
 
@@ -130,10 +134,7 @@ class VectorIndex:
         if not 1 <= k <= MAX_K:
             raise ValueError(f"k: expected 1 to {MAX_K}, got {k}")
         queries = normalised_rows(vectors, self.dimension)
-        with self._view:
-            tail = self._tail
-            parts = [_Part(s, s.alive.copy()) for s in self._segments]
-            parts.append(_Part(tail, tail.alive[: tail.count].copy()))
+        parts = self._parts()
         filters = filters or GalleryFilter()
         excluded = np.array(sorted(one.encode() for one in filters.exclude_ids if one in self._where), "S26")
         found = []
@@ -147,6 +148,13 @@ class VectorIndex:
         if len(excluded):
             scores = np.where(np.isin(ids, excluded), -np.inf, scores)
         return tuple(_top(scores[q], ids[q], k) for q in range(len(queries)))
+
+    def _parts(self) -> list[_Part]:
+        with self._view:
+            tail = self._tail
+            parts = [_Part(s, s.alive.copy()) for s in self._segments]
+            parts.append(_Part(tail, tail.alive[: tail.count].copy()))
+        return parts
 
     def _chosen(self, part: _Part, filters: GalleryFilter) -> BoolArray:
         """``bool[N]``: the living rows that the filter admits."""

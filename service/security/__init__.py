@@ -1,24 +1,37 @@
-"""Who may come in: one account, sessions, throttled login, and a gate in front of everything."""
+"""Who may come in and what they may: accounts, roles and scopes, sessions, tokens, and a gate in front of it all."""
 
-from service.security.credentials import (
+from service.security.access import Access, AccessDenied, Permission, Role
+from service.security.accounts import (
     ADMIN,
-    Credentials,
-    CredentialsError,
-    ensure_admin_password,
-    set_admin_password,
+    Account,
+    AccountError,
+    AccountExists,
+    AccountMissing,
+    AccountStore,
+    account_name,
 )
 from service.security.gate import Gate
 from service.security.sessions import Session, SessionStore
 from service.security.throttle import LoginThrottle
+from service.security.tokens import ApiToken, TokenError, TokenStore
 
 __all__ = [
     "ADMIN",
-    "Credentials",
-    "CredentialsError",
+    "Access",
+    "AccessDenied",
+    "Account",
+    "AccountError",
+    "AccountExists",
+    "AccountMissing",
+    "AccountStore",
+    "ApiToken",
     "Gate",
     "LoginThrottle",
+    "Permission",
+    "Role",
     "Session",
     "SessionStore",
-    "ensure_admin_password",
-    "set_admin_password",
+    "TokenError",
+    "TokenStore",
+    "account_name",
 ]

@@ -6,9 +6,10 @@ document), so that a route added later is closed until somebody opens it on purp
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import secrets
-import time
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeVar
@@ -23,7 +24,6 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.problems import ProblemError, problem_response
-from service.security.credentials import CredentialsError
 from service.security.origin import check_body_kind, check_same_origin
 from service.security.sessions import Session, SessionStore
 
@@ -34,7 +34,7 @@ OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/login", "/login/login
 SESSION_PATH = "/api/v1/session"
 METRICS_PATH = "/metrics"
 # A long answer (live pictures, the page's socket) ends at most so long after its session did.
-RECHECK_S = 10.0
+RECHECK_S = 1.0
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 _log = structlog.get_logger(__name__)
@@ -81,7 +81,9 @@ class Gate:
                 return None
         bearer = bearer_token(headers)
         token = bearer or cookie_token(headers)
-        session = await self._asked(lambda: self._sessions.find(token)) if token else None
+        session = (
+            await self._asked(lambda: self._sessions.find(token, api_tokens=bearer is not None)) if token else None
+        )
         if session is None:
             raise ProblemError(
                 401, "not-logged-in", "Log in first.", headers={"WWW-Authenticate": 'Bearer realm="tapetum"'}
@@ -112,41 +114,52 @@ class Gate:
                 "The gallery's store does not answer, so logins cannot be checked. Try again shortly.",
                 headers={"Retry-After": "5"},
             ) from None
-        except CredentialsError as error:
-            _log.error("credentials_unreadable", error=str(error))
-            raise ProblemError(503, "credentials-unreadable", "The password file cannot be read.") from None
 
     async def _watched(self, session: Session, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application, and look again now and then whether the session still lives."""
-        looked_at = time.monotonic()
-        ended = False
-
-        async def lives() -> bool:
-            nonlocal looked_at, ended
-            if not ended and time.monotonic() - looked_at > RECHECK_S:
-                looked_at = time.monotonic()
-                try:
-                    ended = await self._asked(lambda: self._sessions.again(session.key)) is None
-                except ProblemError:
-                    return True  # Redis is away: streams that were let in go on, new requests are refused
-            return not ended
+        """Run the application, and hang up within `RECHECK_S` when the session ends or its rights change."""
+        ended = asyncio.Event()
+        is_socket = scope["type"] == "websocket"
 
         async def watched_receive() -> Message:
-            message = await receive()
-            if message["type"] == "websocket.receive" and not await lives():
-                return {"type": "websocket.disconnect", "code": 4401, "reason": "session ended"}
-            return message
+            if not is_socket:
+                return await receive()
+            arrival = asyncio.ensure_future(receive())
+            end = asyncio.ensure_future(ended.wait())
+            try:
+                await asyncio.wait({arrival, end}, return_when=asyncio.FIRST_COMPLETED)
+                if ended.is_set():
+                    return {"type": "websocket.disconnect", "code": 4401, "reason": "session ended"}
+                return arrival.result()
+            finally:
+                arrival.cancel()
+                end.cancel()
 
         async def watched_send(message: Message) -> None:
-            if not await lives():
+            if ended.is_set():
                 raise OSError("session ended")
             await send(message)
 
+        watch = asyncio.create_task(self._watch(session, ended), name="session-watch")
         try:
             await self._app(scope, watched_receive, watched_send)
         except (OSError, ClientDisconnect):
-            if not ended:
+            if not ended.is_set():
                 raise
+        finally:
+            watch.cancel()
+        if ended.is_set() and is_socket:
+            with contextlib.suppress(OSError, RuntimeError):  # it may have hung up itself
+                await send({"type": "websocket.close", "code": 4401, "reason": "session ended"})
+
+    async def _watch(self, session: Session, ended: asyncio.Event) -> None:
+        """Set `ended` when the session does not live any more."""
+        while True:
+            await asyncio.sleep(RECHECK_S)
+            # While Redis is away, what was let in goes on; new requests are refused.
+            with contextlib.suppress(ProblemError):
+                if not await self._asked(lambda: self._sessions.lives(session)):
+                    ended.set()
+                    return
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, refusal: ProblemError) -> None:
         if scope["type"] == "websocket":

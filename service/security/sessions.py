@@ -1,4 +1,4 @@
-"""Sessions in Redis: random tokens, stored hashed, shared by all API processes."""
+"""Sessions in Redis: random tokens, stored hashed, shared by all API processes; and API tokens beside them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from service.security.credentials import Credential, Credentials
+from service.security.access import Access
+from service.security.accounts import Account, AccountStore
+from service.security.tokens import TOKEN_PREFIX, TokenStore
 
 __all__ = ["Session", "SessionStore"]
 
@@ -21,7 +23,7 @@ class Session:
     """Who is logged in, since when, and until when. `key` names the stored record, never the token."""
 
     key: str
-    account: str
+    access: Access
     created_at: datetime
     expires_at: datetime
 
@@ -29,22 +31,23 @@ class Session:
 class SessionStore:
     """Opens, finds and ends sessions. Every call goes to Redis and may raise ``redis.RedisError``."""
 
-    def __init__(self, redis: Any, credentials: Credentials, lifetime: timedelta) -> None:
-        self._redis = redis
-        self._credentials = credentials
+    def __init__(self, client: Any, accounts: AccountStore, tokens: TokenStore, lifetime: timedelta) -> None:
+        self._redis = client
+        self._accounts = accounts
+        self._tokens = tokens
         self.lifetime = lifetime
 
-    def open(self, credential: Credential) -> tuple[str, Session]:
+    def open(self, account: Account) -> tuple[str, Session]:
         """A new token and its session. The token is not kept."""
         token = secrets.token_urlsafe(32)
         now = datetime.now(UTC)
-        session = Session(_key(token), credential.account, now, now + self.lifetime)
+        session = Session(_key(token), account.access(), now, now + self.lifetime)
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(
                 session.key,
                 mapping={
-                    "account": session.account,
-                    "password_id": credential.password_id,
+                    "account": account.name,
+                    "stamp": account.stamp,
                     "created_at": now.isoformat(),
                     "expires_at": session.expires_at.isoformat(),
                 },
@@ -53,32 +56,47 @@ class SessionStore:
             pipe.execute()
         return token, session
 
-    def find(self, token: str) -> Session | None:
-        """The living session of a token, or None: unknown, expired, or made with an older password."""
+    def find(self, token: str, *, api_tokens: bool = False) -> Session | None:
+        """The living session of a token, or None: unknown, expired, or the account was changed since.
+
+        Args:
+            api_tokens: also take an API token; a cookie never holds one.
+        """
+        if api_tokens and token.startswith(TOKEN_PREFIX):
+            found = self._tokens.find(token)
+            if found is None:
+                return None
+            return Session(found[0].digest, found[1], found[0].created_at, found[0].expires_at)
         if len(token) != _TOKEN_LENGTH or not token.isascii():
             return None
-        return self.again(_key(token))
+        return self._read(_key(token))
 
-    def again(self, key: str) -> Session | None:
-        """The same by the session's key, to look again while a long answer is being sent."""
-        fields = {_text(k): _text(v) for k, v in self._redis.hgetall(key).items()}
-        if not fields:
-            return None
-        current = self._credentials.current()
-        same_password = secrets.compare_digest(fields.get("password_id", ""), current.password_id)
-        expires_at = datetime.fromisoformat(fields["expires_at"])
-        if not same_password or fields["account"] != current.account or expires_at <= datetime.now(UTC):
-            self._redis.delete(key)
-            return None
-        return Session(key, fields["account"], datetime.fromisoformat(fields["created_at"]), expires_at)
+    def lives(self, session: Session) -> bool:
+        """Whether nothing has changed: the session or token is there, and its rights are what they were."""
+        if session.access.token is None:
+            return self._read(session.key) is not None
+        again = self._tokens.again(session.key)
+        return again is not None and again[1] == session.access
 
     def close(self, session: Session) -> None:
         self._redis.delete(session.key)
 
+    def _read(self, key: str) -> Session | None:
+        fields = {name.decode(): value.decode() for name, value in self._redis.hgetall(key).items()}
+        if not fields:
+            return None
+        account = self._accounts.get(fields["account"])
+        expires_at = datetime.fromisoformat(fields["expires_at"])
+        if (
+            account is None
+            or not account.active
+            or not secrets.compare_digest(fields["stamp"], account.stamp)
+            or expires_at <= datetime.now(UTC)
+        ):
+            self._redis.delete(key)
+            return None
+        return Session(key, account.access(), datetime.fromisoformat(fields["created_at"]), expires_at)
+
 
 def _key(token: str) -> str:
     return _PREFIX + hashlib.sha256(token.encode()).hexdigest()
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value

@@ -16,8 +16,9 @@ class LoginThrottle:
     """A fixed window per address and one over all.
 
     An attempt is counted before the password is looked at, so that many at once gain nothing.
-    A right password clears its address. The limit over all addresses is per minute and generous: it stops
-    a distributed guess without letting a stranger lock the operator out for long.
+    A right password gives back its own attempt and no other: who has an account gains no guesses at the others.
+    The limit over all addresses is per minute and generous: it stops a distributed guess without letting a
+    stranger lock the operator out for long.
     """
 
     redis: Any
@@ -42,8 +43,11 @@ class LoginThrottle:
                 wait = max(wait, int(ttl_s), 1)
         return wait
 
-    def clear(self, address: str) -> None:
-        self.redis.delete(self._key(address))
+    def forgive(self, address: str) -> None:
+        """Give back the attempt that was right."""
+        key = self._key(address)
+        if self.redis.decr(key) < 0:  # the window ended meanwhile
+            self.redis.delete(key)
 
     @staticmethod
     def _key(address: str) -> str:

@@ -11,10 +11,19 @@ from pathlib import Path
 
 import pytest
 import redis
+import structlog
 
 from service.redis_server import EmbeddedRedis, client_for, find_server
 
 SERVERS = {"embedded": find_server(), "debian": Path(shutil.which("redis-server") or "/usr/bin/redis-server")}
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A command run in this process binds the logs to a stream that its runner then closes."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 class RedisUnderTest:

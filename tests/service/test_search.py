@@ -12,6 +12,7 @@ import pytest
 from support.api_world import (
     CALIBRATION,
     COLOURS,
+    EVERYTHING,
     MODEL_HASH,
     START,
     ColourEmbedder,
@@ -56,7 +57,7 @@ def records(world: World) -> list[TrackletRecord]:
 
 def test_ranking_equals_a_plain_loop(world: World, records: list[TrackletRecord]) -> None:
     query = records[0]
-    outcome = world.services.require_searcher().search([Example(query.id)], k=1000)
+    outcome = world.services.require_searcher().search([Example(query.id)], k=1000, access=EVERYTHING)
     unit = {r.id: r.vector / np.linalg.norm(r.vector) for r in records[:24]}
     plain = sorted(
         ((float(unit[query.id] @ v), i) for i, v in unit.items() if i != query.id), key=lambda p: (-p[0], p[1])
@@ -84,20 +85,22 @@ def test_ranking_equals_a_plain_loop(world: World, records: list[TrackletRecord]
     ],
 )
 def test_filters_are_exact(world: World, records: list[TrackletRecord], filters: GalleryFilter) -> None:
-    outcome = world.services.require_searcher().search([Example(records[0].id)], filters, k=1000)
+    outcome = world.services.require_searcher().search([Example(records[0].id)], filters, k=1000, access=EVERYTHING)
     expected = {r.id for r in records[1:24] if filters.admits(r)}
     assert {m.record.id for m in outcome.matches} == expected
 
 
 def test_the_examples_can_stay_in(world: World, records: list[TrackletRecord]) -> None:
-    outcome = world.services.require_searcher().search([Example(records[0].id)], k=1, exclude_examples=False)
+    outcome = world.services.require_searcher().search(
+        [Example(records[0].id)], k=1, exclude_examples=False, access=EVERYTHING
+    )
     assert outcome.matches[0].record.id == records[0].id
     assert outcome.matches[0].cosine == pytest.approx(1.0, abs=1e-3)
 
 
 def test_several_examples_are_the_mean_of_their_directions(world: World, records: list[TrackletRecord]) -> None:
     two = [records[0], records[1]]
-    outcome = world.services.require_searcher().search([Example(r.id) for r in two], k=1000)
+    outcome = world.services.require_searcher().search([Example(r.id) for r in two], k=1000, access=EVERYTHING)
     units: list[FloatArray] = [r.vector / np.linalg.norm(r.vector) for r in two]
     mean = (units[0] + units[1]) / 2
     mean /= np.linalg.norm(mean)
@@ -108,14 +111,14 @@ def test_several_examples_are_the_mean_of_their_directions(world: World, records
 
 
 def test_probabilities_come_from_the_pair_of_modalities(world: World, records: list[TrackletRecord]) -> None:
-    outcome = world.services.require_searcher().search([Example(records[0].id)], k=1000)
+    outcome = world.services.require_searcher().search([Example(records[0].id)], k=1000, access=EVERYTHING)
     assert {m.pair for m in outcome.matches} == {"VV", "VI"}
     for match in outcome.matches:
         curve = CALIBRATION.of(Modality.VISIBLE, match.record.modality)
         assert curve is not None
         assert match.probability == pytest.approx(curve.probability(match.cosine), abs=1e-6)
         assert match.band == band(match.probability)
-    infrared = world.services.require_searcher().search([Example(records[4].id)], k=1000)
+    infrared = world.services.require_searcher().search([Example(records[4].id)], k=1000, access=EVERYTHING)
     assert {m.pair for m in infrared.matches} == {"II", "VI"}
 
 
@@ -131,7 +134,7 @@ def test_pairs() -> None:
 
 def test_another_models_example_is_refused(world: World, records: list[TrackletRecord]) -> None:
     with pytest.raises(ModelMismatch, match="another model"):
-        world.services.require_searcher().search([Example(records[-1].id)])
+        world.services.require_searcher().search([Example(records[-1].id)], access=EVERYTHING)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +152,7 @@ def test_what_cannot_be_searched(
     world: World, records: list[TrackletRecord], examples: list[Example], k: int, kind: type[SearchError]
 ) -> None:
     with pytest.raises(kind):
-        world.services.require_searcher().search(examples, k=k)
+        world.services.require_searcher().search(examples, k=k, access=EVERYTHING)
 
 
 def test_an_example_is_one_thing() -> None:
@@ -166,6 +169,6 @@ def test_an_erased_sighting_is_not_shown(world: World, records: list[TrackletRec
     while gone.id not in world.services.index and time.monotonic() < deadline:
         time.sleep(0.02)
     world.services.gallery.delete([gone.id])
-    outcome = world.services.require_searcher().search([Example(records[2].id)], k=1000)
+    outcome = world.services.require_searcher().search([Example(records[2].id)], k=1000, access=EVERYTHING)
     assert gone.id not in {m.record.id for m in outcome.matches}
     assert ColourEmbedder.model_hash == MODEL_HASH

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import stat
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fastapi.routing import APIRoute, APIWebSocketRoute
@@ -17,7 +15,6 @@ from starlette.websockets import WebSocketDisconnect
 from support.api_world import PASSWORD, World, bearer, client_of, world_in
 
 from pipeline.camera import CameraConfig
-from service.security import Credentials, ensure_admin_password, set_admin_password
 from service.security.gate import COOKIE, OPEN_PATHS
 from service.security.throttle import LoginThrottle
 
@@ -167,9 +164,7 @@ def test_the_cookie_is_secure_over_tls(world: World, client: TestClient) -> None
     assert "Secure" in secure.headers["set-cookie"]
 
 
-def test_an_open_socket_ends_with_its_session(
-    world: World, client: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_open_socket_ends_with_its_session(world: World, client: TestClient) -> None:
     token = world.log_in(client)
     client.cookies.clear()
     world.services.cameras.declare(CameraConfig("late", "Late", "rtsp://192.168.1.9/x"))
@@ -184,15 +179,14 @@ def test_an_open_socket_ends_with_its_session(
         socket.send_text('{"watch": ["late"]}')
         assert watched_within(5, frozenset({"late"}))
         assert client.delete("/api/v1/session", headers=bearer(token)).status_code == 204
-        monkeypatch.setattr("service.security.gate.RECHECK_S", 0.0)
-        socket.send_text('{"watch": ["late"]}')
         assert watched_within(5, frozenset())
+        assert socket.receive() == {"type": "websocket.close", "code": 4401, "reason": "session ended"}
 
 
 def test_a_changed_password_ends_every_session(world: World, client: TestClient) -> None:
     token = world.log_in(client)
     assert client.get("/api/v1/session", headers=bearer(token)).status_code == 200
-    set_admin_password(world.settings.data_dir, PASSWORD)
+    world.services.accounts.set("admin", password=PASSWORD)
     assert client.get("/api/v1/session", headers=bearer(token)).status_code == 401
 
 
@@ -283,22 +277,3 @@ def test_the_page_loads_nothing_from_elsewhere(world: World, client: TestClient)
     page = client.get("/").text
     assert "Tapetum" in page
     assert not re.findall(r"(?:src|href)=[\"'](?:https?:)?//", page)
-
-
-def test_passwords_are_kept_as_argon2_in_a_private_file(tmp_path: Path) -> None:
-    password = ensure_admin_password(tmp_path)
-    assert password is not None
-    assert ensure_admin_password(tmp_path) is None
-    file = tmp_path / "credentials.json"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert password not in file.read_text()
-    assert "$argon2id$" in file.read_text()
-    credentials = Credentials(tmp_path)
-    assert credentials.verify("admin", password) is not None
-    assert credentials.verify("root", password) is None
-    assert credentials.verify("admin", "") is None
-    again = ensure_admin_password(tmp_path, reset=True)
-    assert again not in (None, password)
-    assert credentials.verify("admin", password) is None
-    with pytest.raises(ValueError, match="at least 12"):
-        set_admin_password(tmp_path, "short")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,12 +31,13 @@ from service.api.services import Loaders
 from service.gallery import CropRef, MediaStore, TrackletRecord
 from service.gallery.media import make_thumbnail
 from service.redis_server import EmbeddedRedis
-from service.security import ADMIN, set_admin_password
+from service.security import ADMIN, Access, Role
 from service.settings import Settings, load_settings
 
 DIM = 32
 MODEL_HASH = "test-model-1"
 PASSWORD = "a-password-for-tests"
+EVERYTHING = Access(ADMIN, Role.ADMIN)
 COLOURS = {"red": (40, 40, 200), "green": (40, 160, 40), "blue": (200, 60, 30), "white": (225, 225, 225)}
 START = datetime(2026, 3, 1, 18, 0, tzinfo=UTC)
 
@@ -88,10 +89,18 @@ class World:
     app: FastAPI
     server: EmbeddedRedis
 
-    def log_in(self, client: TestClient) -> str:
-        answer = client.post("/api/v1/session", json={"account": ADMIN, "password": PASSWORD})
+    def log_in(self, client: TestClient, account: str = ADMIN) -> str:
+        """A session's token; the client keeps the cookie too."""
+        answer = client.post("/api/v1/session", json={"account": account, "password": PASSWORD})
         assert answer.status_code == 201, answer.text
         return str(answer.json()["token"])
+
+    def token_of(self, role: Role, cameras: Collection[str] | None = None) -> str:
+        """A session's token of an account with this role and scope, which is made when it is not there."""
+        scope = hashlib.sha256(repr(sorted(cameras)).encode()).hexdigest()[:8] if cameras is not None else "all"
+        name = f"{role}-{scope}"
+        account = self.services.accounts.get(name) or self.services.accounts.add(name, PASSWORD, role, cameras)
+        return self.services.sessions.open(account)[0]
 
 
 def person_picture(colour: str, *, width: int = 64, height: int = 128) -> Image:
@@ -201,8 +210,8 @@ def world_in(folder: Path, *, loaders: Loaders | None = None, dashboard: bool = 
     with ExitStack() as stack:
         server = stack.enter_context(EmbeddedRedis(folder / "redis"))
         settings = load_settings(data_dir=folder, cache_dir=folder / "cache", redis_url=server.url, **extra)
-        set_admin_password(folder, PASSWORD)
         services = build_services(settings, loaders=loaders or foreseeable_loaders())
+        services.accounts.reset_admin(PASSWORD)
         yield World(settings, services, create_app(settings, services, dashboard=dashboard), server)
 
 

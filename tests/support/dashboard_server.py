@@ -14,13 +14,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import uvicorn
-from support.api_world import COLOURS, World, foreseeable_loaders, person_picture, record_of, world_in
+from support.api_world import COLOURS, PASSWORD, World, foreseeable_loaders, person_picture, record_of, world_in
 
 from models.types import Modality
 from pipeline.camera import CameraConfig, CameraHealth, CameraState, LiveBox
 from pipeline.types import Image
 from service.camera_board import RedisCameraBoard
 from service.live import RedisLiveView
+from service.security import Role
 
 CAMERAS = (
     ("gate", "Main gate", Modality.VISIBLE, CameraState.LIVE),
@@ -124,6 +125,7 @@ def main(folder: str, port: str, video: str | None = None, crops: str | None = N
             pictures[colour] = [np.asarray(cv2.imread(str(f)), np.uint8) for f in files[i::4]]
     with world_in(Path(folder), loaders=foreseeable_loaders(interim=True), dashboard=True) as world:
         first = seed(world, pictures)
+        world.services.accounts.add("watcher", PASSWORD, Role.VIEWER, ["gate"])
         stop = threading.Event()
         painter = threading.Thread(target=show_live, args=(world, first, stop, video))
         painter.start()

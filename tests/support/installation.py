@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx2 as httpx
 
-from service.redis_server import EmbeddedRedis
-from service.security.credentials import ensure_admin_password
+from service.redis_server import EmbeddedRedis, client_for
+from service.security import AccountStore
 
 
 def free_port() -> int:
@@ -65,7 +65,7 @@ class Installation:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def log_in(self) -> None:
-        password = ensure_admin_password(self.folder, reset=True)
+        password = AccountStore(client_for(self.redis.url)).reset_admin()
         answer = self.client.post("/api/v1/session", json={"account": "admin", "password": password})
         assert answer.status_code < 300, answer.text
         self.client.headers["Authorization"] = f"Bearer {answer.json()['token']}"

@@ -1,0 +1,123 @@
+"""The audit log for administrators: read it, check it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime
+from starlette.concurrency import run_in_threadpool
+
+from service.api.access import Auditing
+from service.api.schema_people import AuditEntry, AuditPage, AuditVerification
+from service.audit import AuditLog, LastVerification
+from service.problems import PROBLEM_RESPONSES
+from service.security.access import Permission
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/audit", tags=["audit"], responses=PROBLEM_RESPONSES)
+MAX_LOOKED_AT = 5000  # entries for one page; a page may be short, its cursor goes on
+CLOCKS_DIFFER = timedelta(minutes=5)  # between API processes
+
+
+@router.get("", operation_id="list_audit", summary="Audit log, newest first")
+async def list_audit(
+    scoped: Auditing,
+    event: Annotated[str | None, Query(max_length=64, description="Events that begin so: `login`, `search`.")] = None,
+    account: Annotated[str | None, Query(max_length=64)] = None,
+    since: AwareDatetime | None = None,
+    until: AwareDatetime | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    before: Annotated[int | None, Query(ge=1, le=2**53, description="`next_cursor` of the page before.")] = None,
+) -> AuditPage:
+    """A page can hold fewer entries than asked for, or none, and still have a next one."""
+    services = scoped.of_every_camera(Permission.AUDIT)
+
+    def read() -> AuditPage:
+        wanted = _Wanted(event, account, since, until)
+        items, cursor = _page(services.audit, wanted, limit, before)
+        head = services.audit.head()
+        return AuditPage(
+            items=[AuditEntry(**item) for item in items],
+            next_cursor=cursor,
+            head=str(head) if head else None,
+            verification=_shown(services.verification.last),
+        )
+
+    return await run_in_threadpool(read)
+
+
+@router.get("/verification", operation_id="verify_audit", summary="Check the whole audit log")
+async def verify_audit(scoped: Auditing) -> AuditVerification:
+    """Recomputes every hash. An answer can be half a minute old; `tapetum audit verify` checks without the service."""
+    services = scoped.of_every_camera(Permission.AUDIT)
+    shown = _shown(await run_in_threadpool(services.verification.fresh))
+    assert shown is not None  # noqa: S101  a fresh one is one
+    return shown
+
+
+class _Wanted:
+    """The filters of a page."""
+
+    def __init__(self, event: str | None, account: str | None, since: datetime | None, until: datetime | None) -> None:
+        self._event = event
+        self._account = account
+        self._since = since
+        self._until = until
+
+    def admits(self, entry: dict[str, Any]) -> bool:
+        at = _moment(entry)
+        return (
+            (self._event is None or str(entry["event"]).startswith(self._event))
+            and (self._account is None or entry["account"] == self._account)
+            and (self._since is None or at is None or at >= self._since)
+            and (self._until is None or at is None or at <= self._until)
+        )
+
+    def ends_at(self, entry: dict[str, Any]) -> bool:
+        """Whether everything before is too old."""
+        at = _moment(entry)
+        return self._since is not None and at is not None and at < self._since - CLOCKS_DIFFER
+
+
+def _page(audit: AuditLog, wanted: _Wanted, limit: int, before: int | None) -> tuple[list[dict[str, Any]], int | None]:
+    """Entries that are wanted, newest first, and where to go on."""
+    found: list[dict[str, Any]] = []
+    looked_at = 0
+    while looked_at < MAX_LOOKED_AT:
+        batch = audit.newest(before)
+        for entry in batch:
+            if wanted.ends_at(entry):
+                return found, None
+            before = entry["seq"]
+            looked_at += 1
+            if wanted.admits(entry):
+                found.append(entry)
+                if len(found) == limit:
+                    return found, before if before > 1 else None
+        if not batch:
+            return found, None
+    return found, before
+
+
+def _moment(entry: dict[str, Any]) -> datetime | None:
+    try:
+        return datetime.fromisoformat(entry["at"])
+    except (TypeError, ValueError):
+        return None
+
+
+def _shown(last: LastVerification | None) -> AuditVerification | None:
+    if last is None:
+        return None
+    found = last.outcome
+    return AuditVerification(
+        verified_at=last.at,
+        intact=found.intact,
+        checked=found.checked,
+        head=str(found.head) if found.head else None,
+        broken_at=found.broken_at,
+        reason=found.reason,
+    )

@@ -1,0 +1,297 @@
+"""The services as one account may use them: the only way from routes and pages to what is stored.
+
+Whatever a camera saw exists for an account only if the camera is in its scope. What lies outside is answered like
+what never was, and is in no count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from pipeline.camera import CameraConfig, CameraHealth
+from pipeline.camera_url import mask_url
+from service.api.photo_store import StoredPhoto
+from service.api.probing import CameraProbe
+from service.audit import Trail
+from service.camera_board import CameraMissingError, CameraRecord
+from service.gallery import GalleryFilter, Page, TrackletRecord
+from service.live import LiveFrame
+from service.photos import PhotoAnalysis
+from service.problems import ProblemError
+from service.search import Example, ModelMismatch, SearchError, SearchOutcome, UnknownExample
+from service.security.access import Access, Permission
+from service.security.people import People, recorded
+
+if TYPE_CHECKING:
+    from models.types import Modality
+    from pipeline.types import Image
+    from service.api.engines import LoadedModel, PhotoEngines
+    from service.api.services import Services
+    from service.metrics import Metrics
+    from service.security.sessions import Session
+    from service.security.throttle import LoginThrottle
+    from service.settings import Settings
+
+__all__ = ["Scoped", "camera_not_found"]
+
+
+def camera_not_found(camera_id: str) -> ProblemError:
+    """The answer for a camera that is not there, and for one that is not for this account."""
+    return ProblemError(404, "camera-not-found", f"There is no camera “{camera_id}”.")
+
+
+class Scoped:
+    """One account's view of the services. Methods block on Redis; call them in a thread.
+
+    Every method may raise AccessDenied, AuditUnavailable, GalleryUnavailable and ``redis.RedisError``.
+    """
+
+    def __init__(self, services: Services, access: Access, trail: Trail) -> None:
+        self._services = services
+        self.access = access
+        self.trail = trail
+
+    # -- what does not depend on the account -----------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        return self._services.settings
+
+    @property
+    def metrics(self) -> Metrics:
+        return self._services.metrics
+
+    @property
+    def engines(self) -> PhotoEngines:
+        return self._services.engines
+
+    @property
+    def search_slots(self) -> asyncio.Semaphore:
+        return self._services.search_slots
+
+    @property
+    def photo_slots(self) -> asyncio.Semaphore:
+        return self._services.photo_slots
+
+    @property
+    def password_checks(self) -> asyncio.Semaphore:
+        return self._services.password_checks
+
+    @property
+    def throttle(self) -> LoginThrottle:
+        return self._services.throttle
+
+    @property
+    def judge_photo(self) -> Callable[[Image], Modality]:
+        return self._services.judge_photo
+
+    def require_model(self) -> LoadedModel:
+        """The model in use. Raises ProblemError 503 while it loads."""
+        return self._services.require_model()
+
+    @property
+    def store_away(self) -> bool:
+        """Whether the index answers as it was, because Redis does not answer."""
+        follower = self._services.follower
+        return follower is not None and follower.stats().ready and not follower.stats().connected
+
+    @property
+    def people(self) -> People:
+        """Accounts and tokens."""
+        s = self._services
+        return People(s.accounts, s.tokens, s.audit, self.access, self.trail, self.access)
+
+    def log_out(self, session: Session) -> None:
+        """End this session, in every tab and replica."""
+        with recorded(self._services.audit, "logout", self.trail):
+            self._services.sessions.close(session)
+
+    def still_there(self, session: Session) -> bool:
+        """Whether the session lives, with the rights it had."""
+        return self._services.sessions.lives(session)
+
+    def of_every_camera(self, permission: Permission) -> Services:
+        """The services themselves, for what is about the whole installation. Raises AccessDenied."""
+        self.access.require(permission)
+        if self.access.cameras is not None:
+            raise ValueError(f"{permission}: expected a permission that only a scope of all cameras can have")
+        return self._services
+
+    # -- cameras ---------------------------------------------------------------------------------
+
+    def cameras(self) -> list[CameraConfig]:
+        """The cameras in scope, by name."""
+        self.access.require(Permission.VIEW)
+        return [config for config in self._services.camera_configs() if self.access.sees(config.id)]
+
+    def camera(self, camera_id: str) -> CameraConfig:
+        """Raises ProblemError 404."""
+        self.access.require(Permission.VIEW)
+        return self._record(camera_id).config
+
+    def camera_names(self) -> Mapping[str, str]:
+        """Names by id of the cameras in scope."""
+        names = self._services.camera_names()
+        return {one: name for one, name in names.items() if self.access.sees(one)}
+
+    def camera_health(self, camera_ids: Sequence[str]) -> dict[str, CameraHealth]:
+        """The workers' last reports about cameras in scope."""
+        self.access.require(Permission.VIEW)
+        return self._services.health.get_many([one for one in camera_ids if self.access.sees(one)])
+
+    def frames(self, camera_id: str) -> AsyncGenerator[LiveFrame, None]:
+        """Live pictures; ask `watch` first. Closing the generator ends the subscription."""
+        if not self.access.sees(camera_id):
+            raise camera_not_found(camera_id)
+        return cast("AsyncGenerator[LiveFrame, None]", self._services.live.frames(camera_id))
+
+    def watch(self, camera_id: str) -> None:
+        """Record that live pictures of a camera are looked at. Raises ProblemError 404."""
+        self.camera(camera_id)
+        self._services.views.note("view.live", self.trail, camera_id, camera_id)
+
+    def add_camera(self, config: CameraConfig) -> CameraConfig:
+        """Raises CameraExistsError, or ValueError naming the field."""
+        self.access.require(Permission.ADD_CAMERAS)
+        details = {"camera": config.id or None, "name": config.name, "url": mask_url(config.url)}
+        with recorded(self._services.audit, "camera.add", self.trail, **details):
+            return self._services.cameras.add(config).config
+
+    def change_camera(self, camera_id: str, changes: Mapping[str, Any]) -> CameraConfig:
+        """Change some fields. Raises ProblemError 404, CameraConflictError, or ValueError naming the field."""
+        self.access.require(Permission.MANAGE_CAMERAS)
+        record = self._record(camera_id)
+        told = {name: mask_url(value) if name == "url" else value for name, value in changes.items()}
+        with recorded(self._services.audit, "camera.change", self.trail, camera=camera_id, changes=told):
+            try:
+                changed = replace(record.config, **changes)
+                return self._services.cameras.edit(changed, expected_revision=record.revision).config
+            except CameraMissingError:
+                raise camera_not_found(camera_id) from None
+
+    def remove_camera(self, camera_id: str) -> None:
+        """Raises ProblemError 404."""
+        self.access.require(Permission.MANAGE_CAMERAS)
+        self._record(camera_id)
+        with recorded(self._services.audit, "camera.remove", self.trail, camera=camera_id):
+            try:
+                self._services.cameras.remove(camera_id)
+            except CameraMissingError:
+                raise camera_not_found(camera_id) from None
+
+    async def probe_camera(self, config: CameraConfig, *, saved: bool) -> CameraProbe:
+        """Look once at a saved camera, or at an address that somebody is about to add; recorded either way."""
+        self.access.require(Permission.TEST_CAMERAS if saved else Permission.ADD_CAMERAS)
+        what = {"camera": config.id} if saved else {"url": mask_url(config.url)}
+        await asyncio.to_thread(self._services.audit.append, "camera.test", self.trail, **what)
+        return await self._services.probe_camera(config)
+
+    def _record(self, camera_id: str) -> CameraRecord:
+        if not self.access.sees(camera_id):
+            raise camera_not_found(camera_id)
+        try:
+            return self._services.cameras.get(camera_id)
+        except CameraMissingError:
+            raise camera_not_found(camera_id) from None
+
+    # -- sightings -------------------------------------------------------------------------------
+
+    def tracklets(self, filters: GalleryFilter, *, limit: int, cursor: str | None = None) -> Page:
+        """One page of sightings in scope, newest first. Raises ValueError for a cursor that is none."""
+        self.access.require(Permission.VIEW)
+        return self._services.gallery.list(self.access.narrowed(filters), limit=limit, cursor=cursor)
+
+    def tracklet(self, tracklet_id: str) -> TrackletRecord:
+        """Raises ProblemError 404."""
+        self.access.require(Permission.VIEW)
+        record = self._services.gallery.get(tracklet_id)
+        if record is None or not self.access.sees(record.camera_id):
+            raise ProblemError(404, "tracklet-not-found", "There is no such sighting.")
+        return record
+
+    def picture(self, record: TrackletRecord, key: str) -> bytes:
+        """One of a sighting's pictures; that it was looked at is noted. Raises ProblemError 404."""
+        if not self.access.sees(record.camera_id):
+            raise ProblemError(404, "tracklet-not-found", "There is no such sighting.")
+        self._services.views.note("view.pictures", self.trail, record.id, record.camera_id)
+        try:
+            return self._services.media.read(key)
+        except (KeyError, ValueError):
+            raise ProblemError(404, "crop-not-found", "The pictures of this sighting are gone.") from None
+
+    def gallery_size(self) -> int | None:
+        """How many sightings in scope can be found; None while the index is loading."""
+        searcher = self._services.searcher
+        return searcher.extent(self.access)[0] if searcher is not None else None
+
+    # -- search ----------------------------------------------------------------------------------
+
+    def keep_photo(self, photo: PhotoAnalysis) -> StoredPhoto:
+        """Keep a photo's vectors for this account."""
+        self.access.require(Permission.PHOTOS)
+        light, count = photo.modality.value, len(photo.persons)
+        with recorded(self._services.audit, "photo", self.trail, persons=count, modality=light):
+            return self._services.photos.put(photo, self.access.account)
+
+    def search(
+        self,
+        examples: list[Example],
+        filters: GalleryFilter,
+        k: int,
+        *,
+        reason: str | None,
+        exclude_examples: bool = True,
+    ) -> SearchOutcome:
+        """Search, and record who searched for whom, where and why, before anything is answered.
+
+        Raises:
+            ProblemError: with the right status.
+        """
+        self.access.require(Permission.SEARCH)
+        if any(example.photo_id is not None for example in examples):
+            self.access.require(Permission.PHOTOS)
+        reason = (reason or "").strip() or None
+        if reason is None and self.settings.search_reason_required:
+            raise ProblemError(422, "reason-required", "Say why you search: reason must be given here.")
+        searcher = self._services.require_searcher()
+        try:
+            outcome = searcher.search(examples, filters, k, access=self.access, exclude_examples=exclude_examples)
+        except UnknownExample as error:
+            raise ProblemError(404, "example-not-found", str(error)) from None
+        except ModelMismatch as error:
+            raise ProblemError(409, "model-mismatch", str(error)) from None
+        except SearchError as error:
+            raise ProblemError(422, "invalid", str(error)) from None
+        self._services.audit.append(
+            "search",
+            self.trail,
+            reason=reason,
+            scope=None if self.access.cameras is None else sorted(self.access.cameras),
+            filters=_told(filters),
+            examples=[_example(example) for example in examples],
+            k=k,
+            results=len(outcome.matches),
+        )
+        self.metrics.searches.observe(outcome.took_s)
+        return outcome
+
+
+def _told(filters: GalleryFilter) -> dict[str, Any]:
+    """The filters that were set."""
+    told: dict[str, Any] = {
+        "cameras": None if filters.cameras is None else sorted(filters.cameras),
+        "exclude_cameras": sorted(filters.exclude_cameras),
+        "modality": filters.modality.value if filters.modality else None,
+        "since": filters.since.isoformat() if filters.since else None,
+        "until": filters.until.isoformat() if filters.until else None,
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def _example(example: Example) -> dict[str, Any]:
+    if example.tracklet_id is not None:
+        return {"tracklet": example.tracklet_id}
+    return {"photo": example.photo_id, "person": example.person}

@@ -1,0 +1,137 @@
+"""The log in Redis: a stream that only grows, with one order over all processes.
+
+A writer computes the hash and offers the entry together with the head that it followed; a script takes it only if
+that is still the head. So several API replicas share one chain, and a lost answer can be repeated without harm.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import redis
+import structlog
+
+from service.audit.chain import Entry, Head, Verification, verify_chain
+
+__all__ = ["AuditLog", "AuditUnavailable", "Trail"]
+
+log = structlog.get_logger("tapetum.audit")
+
+_STREAM = "tapetum:audit"  # stream: <number>-0 -> entry
+_HEAD = "tapetum:audit:head"  # hash: seq, hash
+_BATCH = 500
+_ATTEMPTS = 200
+
+# KEYS: stream, head. ARGV: the hash that the entry follows ('' none), its number, its text, its hash.
+# Returns nothing when it was taken, else the head that is there.
+_APPEND = """#!lua
+local head = redis.call('HMGET', KEYS[2], 'seq', 'hash')
+if (head[2] or '') ~= ARGV[1] then return {head[1] or '0', head[2] or ''} end
+redis.call('XADD', KEYS[1], ARGV[2] .. '-0', 'entry', ARGV[3])
+redis.call('HSET', KEYS[2], 'seq', ARGV[2], 'hash', ARGV[4])
+return {}
+"""
+
+
+class AuditUnavailable(RuntimeError):  # noqa: N818 - a state of the world, as callers see it
+    """The entry could not be written, so what it is about must not be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """Who asks, and from where."""
+
+    account: str | None = None
+    token: str | None = None
+    address: str | None = None
+    request_id: str | None = None
+
+
+class AuditLog:
+    """Appends and reads. One object a process; every method may be called from any thread."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+        self._append = client.register_script(_APPEND)
+        self._lock = threading.Lock()
+        self._head: Head | None = None
+
+    def append(self, event: str, trail: Trail | None = None, **details: Any) -> Entry:
+        """Write one entry; it is in the log when this returns. Raises AuditUnavailable."""
+        trail = trail or Trail()
+        fields = {
+            "at": datetime.now(UTC).isoformat(timespec="microseconds"),
+            "event": event,
+            "account": trail.account,
+            "token": trail.token,
+            "address": trail.address,
+            "request_id": trail.request_id,
+            "details": details,
+        }
+        try:
+            with self._lock:
+                return self._offer(fields)
+        except (redis.RedisError, OSError) as error:
+            log.error("audit entry could not be written", audit_event=event, reason=type(error).__name__)
+            raise AuditUnavailable(event) from error
+
+    def _offer(self, fields: dict[str, Any]) -> Entry:
+        for _ in range(_ATTEMPTS):
+            entry = Entry.following(self._head, fields)
+            arguments: list[str | int] = [self._head.hash if self._head else "", entry.seq, entry.text, entry.hash]
+            there = cast("list[bytes]", self._append([_STREAM, _HEAD], arguments))
+            mine = Head(entry.seq, entry.hash)
+            found = Head(int(there[0]), there[1].decode()) if there and there[1] else None
+            if not there or found == mine:  # the second: it was taken, and only the answer was lost
+                self._head = mine
+                return entry
+            if self._head is not None and (found is None or found.seq < self._head.seq):
+                log.error("the audit log is shorter than it was", was=str(self._head), now=str(found))
+            self._head = found
+        raise redis.RedisError("other processes were always faster")
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def head(self) -> Head | None:
+        """The last entry's number and hash, None before the first. May raise ``redis.RedisError``."""
+        seq, digest = cast("list[bytes | None]", self._redis.hmget(_HEAD, "seq", "hash"))
+        return Head(int(seq), digest.decode()) if seq and digest else None
+
+    def lines(self) -> Iterator[bytes]:
+        """Every entry's JSON from the first on. May raise ``redis.RedisError``."""
+        after = "-"
+        while True:
+            batch = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(_STREAM, min=after, count=_BATCH))
+            for _, fields in batch:
+                yield fields.get(b"entry", b"")
+            if len(batch) < _BATCH:
+                return
+            after = f"({batch[-1][0].decode()}"
+
+    def newest(self, before: int | None = None, count: int = _BATCH) -> list[dict[str, Any]]:
+        """Entries below a number, newest first. What cannot be read is shown as broken, never left out."""
+        top = "+" if before is None else f"({before}-0"
+        batch = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrevrange(_STREAM, max=top, count=count))
+        return [_shown(position, fields) for position, fields in batch]
+
+    def verify(self, head: Head | None = None) -> Verification:
+        """Check the whole log as it is stored; without a head of your own, against the stored one."""
+        stored = self.head()
+        found = verify_chain(self.lines(), head or stored)
+        if found.intact and found.checked and stored is None:
+            return Verification(found.checked, found.head, found.checked + 1, "the stored head of the log is missing")
+        return found
+
+
+def _shown(position: bytes, fields: dict[bytes, bytes]) -> dict[str, Any]:
+    number = int(position.partition(b"-")[0])
+    try:
+        entry: dict[str, Any] = json.loads(fields[b"entry"])
+        return {name: entry[name] for name in Entry.__slots__} | {"seq": number}
+    except (ValueError, KeyError, TypeError):
+        return dict.fromkeys(Entry.__slots__) | {"seq": number, "event": "broken", "details": {}}
