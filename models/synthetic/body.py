@@ -157,7 +157,7 @@ def rest_normals(points: Floats, triangles: Triangles) -> Floats:
     for axis in range(3):
         for corner in range(3):
             total[:, axis] += np.bincount(triangles[:, corner], across[:, axis], len(points))
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
+    return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9), np.float32)
 
 
 def _between(value: float, low: str, middle: str, high: str) -> dict[str, float]:

@@ -12,7 +12,7 @@ from models.synthetic.cameras import Camera
 from models.synthetic.dressing import Figure, dress
 from models.synthetic.identity import draw_identity
 from models.synthetic.places import Places
-from models.synthetic.renderer import Actor, Renderer
+from models.synthetic.renderer import Actor, Picture, Renderer, View
 from models.synthetic.sensor import develop
 from models.synthetic.walk import stride_m
 
@@ -80,6 +80,10 @@ class Studio:
             kept = dress(self._model, self._places, draw_identity(self._seed, number))
         self._figures[number] = kept
         return kept
+
+    def draw(self, view: View, camera: Camera, actors: list[Actor]) -> Picture:
+        """Radiance and owners of a window of a camera."""
+        return self._renderer.draw(view, camera.scene.scenery, actors, camera.light, camera.lamp)
 
     def tracklet(
         self, number: int, camera: Camera, frames: int, seconds: float, track: int, others: tuple[int, ...] = ()
@@ -177,7 +181,7 @@ class Studio:
         scale = float(np.clip(_DRAWN_PX / height, 1.0, 2.0))
         view = camera.window(box, scale)
         actors = [actor] + [self._actor(other, path, t)[0] for other, path in company]
-        drawn = self._renderer.draw(view, camera.scene.scenery, actors, camera.light, camera.lamp)
+        drawn = self.draw(view, camera, actors)
         rows = np.flatnonzero((drawn.owners == 1).any(axis=1))
         if not len(rows):
             return None

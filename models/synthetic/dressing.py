@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.synthetic.body import Body, BodyModel, skin_points
-from models.synthetic.garments import hair_and_headwear, legwear, shoes, skin, skirt, upper
+from models.synthetic.garments import legwear, shoes, skin, skirt, upper
+from models.synthetic.hair import hair_and_headwear
 from models.synthetic.identity import Identity
 from models.synthetic.luggage import luggage, neckwear
 from models.synthetic.materials import Inset, Material, Strap

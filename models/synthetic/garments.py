@@ -1,4 +1,4 @@
-"""Clothes, shoes, hair and headwear as shells around the body, cut where a measure of the body says."""
+"""Clothes and shoes as shells around the body, cut where a measure of the body says."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.synthetic.body import Body, BodyModel, rest_normals
-from models.synthetic.parts import Part, loft, smooth, sub_surface
+from models.synthetic.parts import Part, smooth, sub_surface
 from models.synthetic.places import CLOTH_ROUNDS, Places
 from models.synthetic.wardrobe import Outfit
 
-__all__ = ["hair_and_headwear", "legwear", "shoes", "skin", "skirt", "upper"]
+__all__ = ["legwear", "shoes", "skin", "skirt", "upper"]
 
 Floats = NDArray[np.float32]
 
@@ -74,9 +74,9 @@ def upper(model: BodyModel, places: Places, body: Body, outfit: Outfit, material
     normals = rest_normals(whole, model.cloth)[used]
     points = whole[used]
     arm, trunk = places.arm[used], places.trunk[used]
-    looseness = 1.0 - 0.45 * np.clip(trunk - 0.75, 0, 0.3) / 0.3
-    looseness = np.where(places.limb[used] > 0.5, np.where(arm > 1.5, 0.55, 0.75), looseness)
-    points = points + normals * (outfit.bulk * looseness)[:, None]
+    on_trunk = 1.0 - 0.45 * np.clip(trunk - 0.75, 0, 0.3) / 0.3
+    looseness = np.where(places.limb[used] > 0.5, np.where(arm > 1.5, 0.55, 0.75), on_trunk)
+    points = points + normals * (outfit.bulk * looseness)[:, None].astype(np.float32)
     low = np.clip((0.55 - trunk) / 0.5, 0, 1.2) * (places.limb[used] < 0.3)
     drape = {"tshirt": 0.012, "shirt": 0.014, "jumper": 0.006, "coat": 0.024, "blazer": 0.016}.get(outfit.upper, 0.012)
     away = points * np.array([1, 0, 1], np.float32)
@@ -204,143 +204,3 @@ def _wrinkles(coords: Floats, normals: Floats, phase: tuple[float, float], depth
     x, y, z = coords.T
     wave = np.sin(19 * y + 23 * x + 6.3 * a) + np.sin(31 * y - 17 * z + 6.3 * b) + np.sin(43 * x + 29 * z + 11 * y)
     return np.asarray(normals * (depth_m * wave)[:, None], np.float32)
-
-
-def _hairline(places: Places, coords: Floats) -> Floats:
-    """Metres above the line where hair begins: forehead, temples, round the ears, nape."""
-    eye = places.eye_m
-    line = np.interp(
-        coords[:, 2],
-        (-0.10, -0.04, 0.03, 0.07, 0.11, 0.15),
-        (eye - 0.085, eye - 0.07, eye - 0.01, eye + 0.012, eye + 0.06, eye + 0.065),
-    )
-    ear = np.clip((np.abs(coords[:, 0]) - 0.074) / 0.004, 0, 1) * (coords[:, 1] < eye + 0.03)
-    return np.asarray(coords[:, 1] - line - 0.05 * ear, np.float32)
-
-
-def hair_and_headwear(
-    model: BodyModel, places: Places, body: Body, outfit: Outfit, materials: tuple[int, int]
-) -> list[Part]:
-    """A cap of hair over the scalp, what hangs from it, and what is worn on it."""
-    used, triangles = sub_surface(model.skin, places.head > 0.5)
-    coords = places.coords[used]
-    scalp = body.points[used]
-    centre = scalp[scalp[:, 1] > body.marks["l-eye"][1]].mean(axis=0)
-    round_head = smooth(scalp, triangles, 8, 0.6)
-    away = round_head - centre
-    away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-6)
-    above = _hairline(places, coords)
-    head = model.bone("head")
-    on_head = np.zeros((len(used), len(model.bones)), np.float32)
-    on_head[:, head] = 1
-
-    def shell(thick: Floats | float, cut: Floats, material: int) -> Part:
-        offset = np.reshape(thick, (-1, 1)) if isinstance(thick, np.ndarray) else thick
-        low = np.minimum(1.0, np.maximum(0.0, (round_head - scalp) * away).sum(axis=1, keepdims=True))
-        points = scalp + away * (offset + low)
-        return Part(
-            points.astype(np.float32),
-            triangles,
-            on_head,
-            coords,
-            cut.astype(np.float32),
-            np.full(len(used), 0.9, np.float32),
-            material,
-        )
-
-    parts: list[Part] = []
-    top = np.clip((coords[:, 1] - places.eye_m) / 0.1, 0, 1)
-    thickness = {"buzz": 0.004, "short": 0.014, "medium": 0.022, "long": 0.022, "ponytail": 0.012, "bun": 0.012}
-    hidden = outfit.headwear in ("hood", "beanie")
-    if outfit.hair != "bald":
-        thick = thickness[outfit.hair] * (0.55 + 0.6 * top).astype(np.float32)
-        thick = thick * np.clip(above / 0.03 + 0.25, 0.1, 1).astype(np.float32)
-        parts.append(shell(thick, above if outfit.hair != "medium" else above + 0.012, materials[0]))
-        if outfit.headwear != "hood":
-            parts += _hanging_hair(model, body, outfit, centre, materials[0])
-    if outfit.headwear == "none":
-        return parts
-    eye = places.eye_m
-    if outfit.headwear == "cap":
-        parts.append(shell(0.02 + 0.006 * top, coords[:, 1] - (eye + 0.042), materials[1]))
-        parts.append(_brim(model, body, materials[1]))
-    elif outfit.headwear == "beanie":
-        rim = coords[:, 1] - np.interp(coords[:, 2], (-0.1, 0.05, 0.14), (eye - 0.03, eye + 0.0, eye + 0.05))
-        parts.append(shell(0.022 + 0.016 * top, rim, materials[1]))
-    else:
-        face = np.hypot(coords[:, 0] / 0.078, (coords[:, 1] - eye + 0.02) / 0.115) - 1
-        opening = np.where(coords[:, 2] > 0.05, face * 0.08, 0.1)
-        parts.append(shell(0.034, opening, materials[1]))
-    return parts[1:] if hidden and outfit.hair in ("short", "buzz") else parts
-
-
-def _hanging_hair(model: BodyModel, body: Body, outfit: Outfit, centre: Floats, material: int) -> list[Part]:
-    """Long hair down the back, a tail or a bun."""
-    angle = np.linspace(0, 2 * np.pi, 14, endpoint=False)
-    head, spine, neck = model.bone("head"), model.bone("spine_03"), model.bone("neck_01")
-    eye = float(body.marks["l-eye"][1])
-    if outfit.hair in ("long", "medium"):
-        drop = 0.3 if outfit.hair == "long" else 0.14
-        steps = np.linspace(0, 1, 7)
-        heights = eye + 0.02 - steps * drop
-        widths = np.interp(steps, (0, 0.35, 1), (0.08, 0.088, 0.085 if outfit.hair == "long" else 0.078))
-        depths = np.interp(steps, (0, 0.4, 1), (0.06, 0.055, 0.03))
-        backs = centre[2] - np.interp(steps, (0, 0.4, 1), (0.035, 0.05, 0.085 if outfit.hair == "long" else 0.06))
-        on_spine = np.clip((steps - 0.35) / 0.65, 0, 1)
-    elif outfit.hair == "ponytail":
-        steps = np.linspace(0, 1, 6)
-        heights = eye + 0.05 - steps * 0.24
-        widths = np.interp(steps, (0, 0.2, 1), (0.016, 0.03, 0.012))
-        depths = widths
-        backs = centre[2] - 0.1 - 0.03 * np.sin(steps * np.pi)
-        on_spine = np.clip(steps - 0.6, 0, 1)
-    elif outfit.hair == "bun":
-        steps = np.linspace(0, 1, 6)
-        heights = eye + 0.1 - steps * 0.075
-        widths = 0.04 * np.sqrt(np.clip(1 - (2 * steps - 1) ** 2, 0.05, 1))
-        depths = widths
-        backs = np.full(6, centre[2] - 0.1)
-        on_spine = np.zeros(6)
-    else:
-        return []
-    rings = np.stack(
-        [
-            np.stack([w * np.sin(-angle), np.full(14, h), b + d * np.cos(-angle)], axis=1)
-            for w, h, b, d in zip(widths, heights, backs, depths, strict=True)
-        ]
-    )
-    rings[:, :, 0] += centre[0]
-    points, triangles = loft(rings[::-1].astype(np.float32))
-    weights = np.zeros((len(points), len(model.bones)), np.float32)
-    share = np.append(np.repeat(on_spine[::-1], 14), [on_spine[-1], on_spine[0]])
-    weights[:, spine] = 0.6 * share
-    weights[:, neck] = 0.4 * share
-    weights[:, head] = 1 - share
-    return [
-        Part(
-            points,
-            triangles,
-            weights,
-            points,
-            np.full(len(points), 9, np.float32),
-            np.full(len(points), 0.85, np.float32),
-            material,
-        )
-    ]
-
-
-def _brim(model: BodyModel, body: Body, material: int) -> Part:
-    """The peak of a cap: a curved half disc before the forehead."""
-    eye = body.marks["l-eye"]
-    across = np.linspace(-1, 1, 9)
-    rows = []
-    for reach, lift in ((0.0, 0.006), (0.05, 0.004), (0.085, -0.006), (0.085, -0.012), (0.0, -0.004)):
-        x = across * 0.072
-        z = float(eye[2]) - 0.012 - 0.055 * across**2 + reach * np.sqrt(np.clip(1 - across**2 * 0.9, 0, 1))
-        y = float(eye[1]) + 0.05 + lift - 0.02 * across**2
-        rows.append(np.stack([x, y, z], axis=1))
-    points, triangles = loft(np.stack(rows).astype(np.float32), closed_ends=False)
-    weights = np.zeros((len(points), len(model.bones)), np.float32)
-    weights[:, model.bone("head")] = 1
-    ones = np.full(len(points), 9, np.float32)
-    return Part(points, triangles, weights, points, ones, np.ones(len(points), np.float32), material)

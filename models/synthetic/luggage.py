@@ -28,7 +28,7 @@ def _rigid(
 def luggage(model: BodyModel, body: Body, outfit: Outfit, material: int) -> list[Part]:
     """Backpack, shoulder bag, handbag or tote; straps on the trunk belong to the garment's material."""
     size = 0.8 + 0.4 * outfit.bag_material.phase[1]
-    chest, hip = body.joints[model.bone("spine_03")], body.joints[model.bone("pelvis")]
+    hip = body.joints[model.bone("pelvis")]
     shoulder = body.joints[model.bone("upperarm_l")]
     if outfit.bag == "backpack":
         height = 0.44 * size

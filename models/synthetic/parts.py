@@ -43,11 +43,11 @@ class Part:
         return rest_normals(self.points, self.triangles)
 
 
-def sub_surface(triangles: Triangles, wanted: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Triangles]:
+def sub_surface(triangles: Triangles, wanted: NDArray[np.bool_]) -> tuple[Triangles, Triangles]:
     """The vertices of the triangles that have a wanted corner, and those triangles renumbered."""
     chosen = triangles[wanted[triangles].any(axis=1)]
     used, renumbered = np.unique(chosen, return_inverse=True)
-    return used, renumbered.reshape(-1, 3).astype(np.int32)
+    return used.astype(np.int32), renumbered.reshape(-1, 3).astype(np.int32)
 
 
 def smooth(points: Floats, triangles: Triangles, rounds: int, amount: float = 0.6) -> Floats:

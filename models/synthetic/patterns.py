@@ -29,12 +29,14 @@ PATTERN_CODE: dict[Pattern, str] = {
     Pattern.CHEST_PRINT: """
     vec2 place = (coord.xy - vec2(0.0, 1.23 + 0.05 * phase.x)) / (vec2(0.05, 0.03) + 0.07 * phase);
     float shape = step(max(abs(place.x), abs(place.y)), 1.0) * front;
-    surface = mix(base, other, shape * smoothstep(0.42, 0.5, rough(coord.xy * vec2(2.2, 5.0) + phase * 7.0).a + 0.1 * phase.y));
+    float ink = rough(coord.xy * vec2(2.2, 5.0) + phase * 7.0).a + 0.1 * phase.y;
+    surface = mix(base, other, shape * smoothstep(0.42, 0.5, ink));
 """,
     Pattern.BACK_PRINT: """
     vec2 place = (coord.xy - vec2(0.0, 1.27)) / (vec2(0.09, 0.03) + 0.06 * phase);
     float shape = step(max(abs(place.x), abs(place.y)), 1.0) * (1.0 - front);
-    surface = mix(base, other, shape * step(0.35, fract(place.x * 3.5)) * (0.6 + 0.4 * step(0.5, rough(coord.xy * 6.0).g)));
+    float letters = step(0.35, fract(place.x * 3.5)) * (0.6 + 0.4 * step(0.5, rough(coord.xy * 6.0).g));
+    surface = mix(base, other, shape * letters);
 """,
     Pattern.DENIM: """
     float worn = front * smoothstep(0.12, 0.0, abs(abs(coord.x) - 0.13)) * smoothstep(0.25, 0.0, abs(coord.y - 0.7));
@@ -49,7 +51,8 @@ PATTERN_CODE: dict[Pattern, str] = {
     Pattern.VEST: """
     float body = step(abs(coord.x), 0.19 + 0.1 * step(1.36, coord.y)) * step(0.93, coord.y);
     surface = mix(base, other, body);
-    float bands = band(coord.y, 1.0, 0.025) + band(coord.y, 1.14, 0.025) + band(abs(coord.x), 0.11, 0.025) * step(1.14, coord.y);
+    float braces = band(abs(coord.x), 0.11, 0.025) * step(1.14, coord.y);
+    float bands = band(coord.y, 1.0, 0.025) + band(coord.y, 1.14, 0.025) + braces;
     retro = clamp(bands, 0.0, 1.0) * body;
     surface = mix(surface, vec4(0.55, 0.56, 0.55, 0.6), retro);
 """,
@@ -62,8 +65,8 @@ PATTERN_CODE: dict[Pattern, str] = {
     float brow = face * band(y, 0.021, 0.0045) * band(x, 0.033, 0.02);
     float lid = face * (1.0 - smoothstep(0.7, 1.2, length(vec2((x - 0.032) / 0.017, y / 0.009))));
     float lips = face * (1.0 - smoothstep(0.7, 1.1, length(vec2(x / 0.026, (y + 0.072) / 0.009))));
-    float beard = step(0.02, coord.z) * smoothstep(-0.035, -0.06, y + 0.25 * max(0.0, 0.05 - x) - 0.012) * smoothstep(-0.16, -0.12, y) * (1.0 - lips);
-    beard *= step(x, 0.085);
+    float beard = step(0.02, coord.z) * smoothstep(-0.035, -0.06, y + 0.25 * max(0.0, 0.05 - x) - 0.012);
+    beard *= smoothstep(-0.16, -0.12, y) * (1.0 - lips) * step(x, 0.085);
     surface = mix(surface, other, clamp(0.75 * brow + 0.72 * scale * beard, 0.0, 1.0));
     surface = mix(surface, vec4(0.03, 0.025, 0.02, 0.18), 0.8 * lid);
     surface.rgb = mix(surface.rgb, surface.rgb * vec3(0.85, 0.5, 0.5), 0.7 * lips);

@@ -42,7 +42,7 @@ Done = Callable[[int, int, float], None]
 
 @dataclass(frozen=True, slots=True)
 class RenderedSet:
-    """What a run did: crops drawn now, crops there in all, milliseconds of one process for each drawn, and with what."""
+    """What a run did: crops drawn now, crops in all, milliseconds of one process for each drawn, and with what."""
 
     drawn: int
     crops: int

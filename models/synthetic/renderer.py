@@ -36,6 +36,7 @@ _FRAME_BINDING, _SURFACE_BINDING = 1, 2
 _FRAME_FLOATS = 16 + 16 + 9 * 4 + 4 * MAX_BLOBS
 _SURFACE_STRIDE = 256
 """Bytes between materials in their buffer: what every driver accepts as an offset."""
+_EGL: dict[str, Any] = {"backend": "egl", "libgl": "libGL.so.1", "libegl": "libEGL.so.1"}
 _MISSING = (
     "cannot open an OpenGL context without a screen ({reason}). Install Mesa's software renderer and EGL "
     "(Debian, Ubuntu: apt-get install libegl1 libgl1 libgl1-mesa-dri; Fedora: dnf install mesa-libEGL "
@@ -169,6 +170,12 @@ class Renderer:
         """
         if (light is None) == (lamp is None):
             raise ValueError("Renderer.draw: expected either a light or a lamp, got both or none")
+        with self._context:  # another one may have been made current since
+            return self._draw(view, scenery, actors, light, lamp)
+
+    def _draw(
+        self, view: View, scenery: Scenery, actors: list[Actor], light: Light | None, lamp: Lamp | None
+    ) -> Picture:
         gl = self._context
         gl.enable(gl.DEPTH_TEST)
         shadows = light is not None and light.shadows and bool(actors)
@@ -318,7 +325,7 @@ def _open_context() -> Any:
     except ImportError as error:
         raise RenderError(_MISSING.format(reason=error)) from None
     try:
-        return moderngl.create_context(standalone=True, backend="egl", libgl="libGL.so.1", libegl="libEGL.so.1")
+        return moderngl.create_context(standalone=True, **_EGL)
     except Exception as error:  # the loaders below moderngl raise bare Exception
         raise RenderError(_MISSING.format(reason=error)) from None
 

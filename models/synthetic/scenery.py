@@ -57,7 +57,9 @@ class SceneryBuilder:
 
     def box(self, centre: Triples, size: Triples, material: Material, heading: float = 0.0) -> None:
         """A box with flat faces, turned about the vertical."""
-        corners, normals, faces = [], [], []
+        corners: list[NDArray[np.float64]] = []
+        normals: list[NDArray[np.float64]] = []
+        faces: list[list[int]] = []
         for axis in range(3):
             for sign in (-1.0, 1.0):
                 u, v = np.eye(3)[(axis + 1) % 3], np.eye(3)[(axis + 2) % 3]
@@ -93,7 +95,8 @@ class SceneryBuilder:
             y = np.full(len(turn), np.sin(angle)) + generator.uniform(-0.06, 0.06, len(turn))
             rings.append(np.stack([r * np.sin(turn), y, r * np.cos(turn)], axis=1))
         points, triangles = loft(np.stack(rings).astype(np.float32))
-        self.add(points * np.array(size, np.float32) / 2 + np.array(centre, np.float32), triangles, material)
+        placed = np.asarray(points * np.array(size) / 2 + np.array(centre), np.float32)
+        self.add(placed, triangles, material)
 
     def car(self, place: tuple[float, float], heading: float, paint: Material, glass: Material, tyre: Material) -> None:
         """A parked car: body, cabin and wheels."""
@@ -120,7 +123,7 @@ class SceneryBuilder:
         for along in (-1.35, 1.35):
             for side in (-0.82, 0.82):
                 ring = np.stack([0 * angle, 0.32 + 0.32 * np.sin(angle), 0.32 * np.cos(angle)], axis=1)
-                both = [(ring + [side + w, 0, along]) @ turn.T + offset for w in (-0.1, 0.1)]
+                both = [(ring + np.array([side + w, 0, along])) @ turn.T + offset for w in (-0.1, 0.1)]
                 self.add(*loft(np.stack(both).astype(np.float32)), tyre)
 
     def build(self) -> Scenery:

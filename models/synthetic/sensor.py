@@ -140,4 +140,4 @@ def _streak(motion_px: tuple[float, float]) -> Floats:
     kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
     for t in np.linspace(-0.5, 0.5, max(5, round(4 * length))):
         kernel[round(half + t * motion_px[1]), round(half + t * motion_px[0])] += 1
-    return cv2.GaussianBlur(kernel / kernel.sum(), (0, 0), 0.4)
+    return np.asarray(cv2.GaussianBlur(kernel / kernel.sum(), (0, 0), 0.4), np.float32)

@@ -237,8 +237,8 @@ def _upper_cloth(generator: np.random.Generator, upper: Upper) -> Material:
     scale = float(np.exp(generator.uniform(np.log(0.02), np.log(0.09))))
     inset = Inset.NONE
     if upper in ("jacket", "coat", "blazer", "puffer", "hoodie"):
-        odds = (0.3, 0.3, 0.3, 0.1) if upper != "blazer" else (0.0, 0.55, 0.0, 0.45)
-        inset = list(Inset)[generator.choice(4, p=odds)]
+        fronts = (0.3, 0.3, 0.3, 0.1) if upper != "blazer" else (0.0, 0.55, 0.0, 0.45)
+        inset = list(Inset)[generator.choice(4, p=fronts)]
     elif upper in ("shirt", "polo"):
         inset = Inset.ZIP
     inner = _plain(generator, _UPPER_COLOURS)
