@@ -22,7 +22,7 @@ _LEAST_SEEN = 0.5
 """A crop shows at least this share of the person's height, or it is drawn anew elsewhere."""
 _LEAST_AREA = 0.18
 """and covers at least this share of its box (a whole person covers about half)."""
-_DRAWN_PX = 300.0
+_DRAWN_PX = 400.0
 """Height up to which crops are drawn finer than the sensor's pixels."""
 _TRIES = 6
 _FIGURES_KEPT = 16
@@ -178,7 +178,7 @@ class Studio:
         if box is None:
             return None
         height = box[3] - box[1]
-        scale = float(np.clip(_DRAWN_PX / height, 1.0, 2.0))
+        scale = float(np.clip(_DRAWN_PX / height, 1.25, 2.0))
         view = camera.window(box, scale)
         actors = [actor] + [self._actor(other, path, t)[0] for other, path in company]
         drawn = self.draw(view, camera, actors)

@@ -177,12 +177,13 @@ def skirt(model: BodyModel, places: Places, body: Body, outfit: Outfit, material
 
 def shoes(model: BodyModel, places: Places, body: Body, outfit: Outfit, material: int) -> list[Part]:
     """The shell's toeless feet with a sole; boots reach up the shin."""
-    top = 1.55 if outfit.boots else 1.96
+    tall = outfit.boots and outfit.lower in ("slim", "skirt", "dress", "shorts")  # else below the trousers
+    top = 1.55 if tall else 1.88
     used, triangles = sub_surface(model.cloth, (places.leg > top - 0.1) & (places.limb < 0.2))
     whole = smooth(body.points, model.cloth, CLOTH_ROUNDS)
     normals = rest_normals(whole, model.cloth)[used]
     points = whole[used]
-    points = points + normals * (0.011 if not outfit.boots else 0.015)
+    points = points + normals * (0.02 if tall else 0.011)
     points[points[:, 1] < 0.022, 1] = 0.0
     cut = (places.leg[used] - top) * _SHIN_M
     return [

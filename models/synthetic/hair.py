@@ -43,10 +43,10 @@ def hair_and_headwear(
     on_head = np.zeros((len(used), len(model.bones)), np.float32)
     on_head[:, head] = 1
 
-    def shell(thick: NDArray[np.floating] | float, cut: NDArray[np.floating], material: int) -> Part:
+    def shell(thick: NDArray[np.floating] | float, cut: NDArray[np.floating], material: int, worn: bool = True) -> Part:
         offset = np.reshape(thick, (-1, 1)) if isinstance(thick, np.ndarray) else thick
         low = np.minimum(1.0, np.maximum(0.0, (round_head - scalp) * away).sum(axis=1, keepdims=True))
-        points = scalp + away * (offset + low)
+        points = (round_head if worn else scalp + away * low) + away * offset  # ears stay under what is worn
         return Part(
             points.astype(np.float32),
             triangles,
@@ -64,7 +64,7 @@ def hair_and_headwear(
     if outfit.hair != "bald" and not hidden:
         thick = thickness[outfit.hair] * (0.55 + 0.6 * top).astype(np.float32)
         thick = thick * np.clip(above / 0.03 + 0.25, 0.1, 1).astype(np.float32)
-        parts.append(shell(thick, above if outfit.hair != "medium" else above + 0.012, materials[0]))
+        parts.append(shell(thick, above if outfit.hair != "medium" else above + 0.012, materials[0], worn=False))
         if outfit.headwear != "hood":
             parts += _hanging_hair(model, body, outfit, centre, materials[0])
     if outfit.headwear == "none":
@@ -143,8 +143,8 @@ def _brim(model: BodyModel, body: Body, material: int) -> Part:
     eye = body.marks["l-eye"]
     across = np.linspace(-1, 1, 9)
     rows = []
-    for reach, lift in ((0.0, 0.006), (0.05, 0.004), (0.085, -0.006), (0.085, -0.012), (0.0, -0.004)):
-        x = across * 0.072
+    for reach, lift in ((0.0, 0.006), (0.065, 0.002), (0.11, -0.014), (0.11, -0.02), (0.0, -0.004)):
+        x = across * 0.08
         z = float(eye[2]) - 0.012 - 0.055 * across**2 + reach * np.sqrt(np.clip(1 - across**2 * 0.9, 0, 1))
         y = float(eye[1]) + 0.05 + lift - 0.02 * across**2
         rows.append(np.stack([x, y, z], axis=1))

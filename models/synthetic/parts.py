@@ -53,9 +53,12 @@ def sub_surface(triangles: Triangles, wanted: NDArray[np.bool_]) -> tuple[Triang
 def smooth(points: Floats, triangles: Triangles, rounds: int, amount: float = 0.6) -> Floats:
     """Laplacian smoothing: every round moves vertices towards the mean of their neighbours by `amount`."""
     pairs = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    _, back, uses = np.unique(np.sort(pairs, axis=1), axis=0, return_inverse=True, return_counts=True)
+    rim = np.unique(pairs[uses[back.ravel()] == 1])
     pairs = np.concatenate([pairs, pairs[:, ::-1]])
     count = np.bincount(pairs[:, 0], minlength=len(points))[:, None]
-    step = np.where(count > 0, amount, 0.0)  # vertices of no triangle stay
+    step = np.where(count > 0, amount, 0.0)  # vertices of no triangle stay, and so do open rims
+    step[rim] = 0.0
     count = np.maximum(count, 1)
     moved = points
     for _ in range(rounds):

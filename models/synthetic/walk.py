@@ -27,9 +27,9 @@ _KNEE_DEG = np.array([4, 15, 13, 7, 5, 14, 42, 60, 40, 11], float)
 _ANKLE_DEG = np.array([0, -4, 4, 8, 10, 3, -16, -4, 1, 1], float)
 
 
-_PRONATION_DEG = 70.0
+_PRONATION_DEG = 15.0
 """From the rest pose's palms forward to palms at the thighs."""
-_CURL_DEG = 22.0
+_CURL_DEG = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,11 +122,11 @@ def draw_outfit(generator: np.random.Generator, female: bool, world_seed: int) -
     kind = int(generator.integers(_UNIFORMS))
     shared = np.random.default_rng([world_seed, 7919, kind, int(female)])
     common = _outfit(shared, female)
-    if kind % 4 == 0:
+    if kind == 0:
         common = replace(common, vest=True, upper_cloth=_vest(shared, common.upper_cloth))
     own = _outfit(generator, female)
     kept = {name: getattr(own, name) for name in ("hair", "hair_material", "bag", "bag_material", "shoes", "cuff")}
-    if common.headwear == "none":
+    if common.headwear == "none" and own.headwear != "hood":
         kept["headwear"], kept["headwear_cloth"] = own.headwear, own.headwear_cloth
     return _with_straps(replace(common, **kept))
 
@@ -168,11 +168,11 @@ def _outfit(generator: np.random.Generator, female: bool) -> Outfit:
         upper=upper,
         upper_cloth=upper_cloth,
         sleeve=float(sleeve),
-        hem=hems.get(upper, -0.02) + float(generator.uniform(-0.07, 0.06)),
+        hem=hems.get(upper, -0.02) - float(generator.uniform(0.02, 0.13)),
         bulk=bulks[upper] * float(generator.uniform(0.85, 1.25)),
         lower=lower,
         lower_cloth=lower_cloth,
-        leg=float(legs.get(lower, generator.uniform(1.86, 1.97))),
+        leg=float(legs.get(lower, generator.uniform(1.93, 2.05))),
         cuff=cuffs.get(lower, 1.0) * float(generator.uniform(0.88, 1.15)),
         shoes=_shoes(generator),
         boots=bool(generator.random() < (0.22 if female else 0.1)),
