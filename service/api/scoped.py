@@ -22,7 +22,7 @@ from service.live import LiveFrame
 from service.photos import PhotoAnalysis
 from service.problems import ProblemError
 from service.search import Example, ModelMismatch, SearchError, SearchOutcome, UnknownExample
-from service.security.access import Access, Permission
+from service.security.access import Access, Permission, Role
 from service.security.people import People, recorded
 
 if TYPE_CHECKING:
@@ -108,6 +108,10 @@ class Scoped:
         """End this session, in every tab and replica."""
         with recorded(self._services.audit, "logout", self.trail):
             self._services.sessions.close(session)
+
+    def close(self) -> None:
+        """See and do nothing from here on: whoever opened this is gone, and somebody else may have its page."""
+        self.access = replace(self.access, role=Role.VIEWER, cameras=frozenset())
 
     def still_there(self, session: Session) -> bool:
         """Whether the session lives, with the rights it had."""

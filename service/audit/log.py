@@ -28,9 +28,13 @@ _BATCH = 500
 _ATTEMPTS = 200
 
 # KEYS: stream, head. ARGV: the hash that the entry follows ('' none), its number, its text, its hash.
-# Returns nothing when it was taken, else the head that is there.
+# Returns nothing when it was taken, else the head that is there; a head that was lost is the last entry again.
 _APPEND = """#!lua
 local head = redis.call('HMGET', KEYS[2], 'seq', 'hash')
+if not head[2] then
+  local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+  if last then head = {string.match(last[1], '^%d+'), cjson.decode(last[2][2]).hash} end
+end
 if (head[2] or '') ~= ARGV[1] then return {head[1] or '0', head[2] or ''} end
 redis.call('XADD', KEYS[1], ARGV[2] .. '-0', 'entry', ARGV[3])
 redis.call('HSET', KEYS[2], 'seq', ARGV[2], 'hash', ARGV[4])

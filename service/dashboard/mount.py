@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import FastAPI, Request
 from nicegui import Client, core, run, ui
 from redis.exceptions import RedisError
@@ -16,6 +18,8 @@ from service.security.access import Permission
 from service.security.sessions import Session
 
 __all__ = ["mount_dashboard"]
+
+RELOAD_S = 0.5
 
 
 def mount_dashboard(app: FastAPI, services: Services) -> None:
@@ -49,18 +53,26 @@ def mount_dashboard(app: FastAPI, services: Services) -> None:
 def _bind(client: Client, scoped: Scoped, session: Session) -> None:
     """A page belongs to the session that opened it: no other may take its socket, and it ends with its session."""
 
-    def connected() -> None:
+    async def connected() -> None:
         scope = (client.environ or {}).get("asgi.scope", {})
         found = scope.get("state", {}).get("session")
         if not isinstance(found, Session) or (found.key, found.access) != (session.key, session.access):
-            client.delete()
+            scoped.close()
+            client.run_javascript("location.reload()")
+            await asyncio.sleep(RELOAD_S)
+            end()
 
     async def disconnected() -> None:
         try:
             alive = await run.io_bound(scoped.still_there, session)
         except (RedisError, OSError):
             return  # nobody can connect either; the page ends by its own time-out
-        if not alive and not client.is_deleted:
+        if not alive:
+            scoped.close()
+            end()
+
+    def end() -> None:
+        if not client.is_deleted:
             client.delete()
 
     client.on_connect(connected)

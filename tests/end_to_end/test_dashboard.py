@@ -264,6 +264,20 @@ def test_a_viewer_of_one_camera_sees_nothing_of_the_others(browser: Browser, add
     context.close()
 
 
+def test_a_page_does_not_pass_to_another_login_of_the_same_browser(page: Page) -> None:
+    expect(page.get_by_text("admin, administrator")).to_be_visible()
+    login = {"account": "watcher", "password": PASSWORD}
+    page.evaluate(
+        """async login => fetch('/api/v1/session', {
+            method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(login)})""",
+        login,
+    )
+    page.evaluate("window.socket.io.engine.close()")  # as when the network was away for a moment
+    expect(page.get_by_text("watcher, viewer")).to_be_visible(timeout=20_000)
+    expect(page.locator(".tp-tile")).to_have_count(1)
+    expect(page.get_by_role("button", name="Cameras")).to_have_count(0)
+
+
 def test_logging_out_ends_the_page(page: Page, address: str) -> None:
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_label("Password")).to_be_visible(timeout=EIGHT_S)

@@ -23,13 +23,13 @@ GOOD = "correct horse battery"
 
 
 @pytest.fixture
-def store(redis_server: Any) -> AccountStore:
-    return AccountStore(redis_server.client())
+def store(embedded_redis: Any) -> AccountStore:
+    return AccountStore(embedded_redis.client())
 
 
-def test_a_password_is_kept_as_argon2id_and_nothing_else(redis_server: Any, store: AccountStore) -> None:
+def test_a_password_is_kept_as_argon2id_and_nothing_else(embedded_redis: Any, store: AccountStore) -> None:
     account = store.add("night-desk", GOOD, Role.OPERATOR, ["gate"])
-    stored = b"".join(redis_server.client().hvals("tapetum:accounts"))
+    stored = b"".join(embedded_redis.client().hvals("tapetum:accounts"))
     assert b"$argon2id$" in stored
     assert GOOD.encode() not in stored
     assert GOOD not in repr(account)
@@ -128,7 +128,7 @@ def test_the_last_administrator_of_every_camera_stays(store: AccountStore) -> No
 
 
 def test_two_administrators_who_demote_each_other_do_not_both_succeed(redis_server: Any) -> None:
-    for _ in range(10):
+    for _ in range(3):
         redis_server.client().flushall()
         store = AccountStore(redis_server.client())
         ada, bob = (store.add(name, GOOD, Role.ADMIN).access() for name in ("ada", "bob"))
@@ -281,23 +281,22 @@ def test_who_holds_a_session_cannot_guess_the_password_behind_it(world: World, a
         admin.post("/api/v1/users/me/password", headers=bearer(token), json={"current": f"guess {i}", "new": GOOD})
         for i in range(11)
     ]
-    assert [answer.status_code for answer in answers] == [422] * 9 + [429] * 2 or [
-        answer.status_code for answer in answers
-    ] == [422] * 10 + [429]
+    # Ten attempts in a quarter of an hour, of which the login of the fixture was given back.
+    assert [answer.status_code for answer in answers] == [422] * 10 + [429]
     world.services.accounts.remove("held")
 
 
 def test_an_own_account_gains_no_guesses_at_the_others(world: World, admin: TestClient) -> None:
     world.services.accounts.add("insider", PASSWORD, Role.VIEWER)
     answers = []
-    for i in range(8):
+    for i in range(6):
         guess = {"account": "admin", "password": f"guess {i} of the insider"}
         answers.append(admin.post("/api/v1/session", json=guess).status_code)
         answers.append(admin.post("/api/v1/session", json={"account": "insider", "password": PASSWORD}).status_code)
     admin.cookies.clear()
-    assert answers.count(401) + answers.count(201) + answers.count(429) == 16
-    for i in range(3):
-        last = admin.post("/api/v1/session", json={"account": "admin", "password": f"guess {i + 8} of the insider"})
+    assert answers.count(401) + answers.count(201) + answers.count(429) == 12
+    for i in range(5):
+        last = admin.post("/api/v1/session", json={"account": "admin", "password": f"guess {i + 6} of the insider"})
     assert last.status_code == 429
     world.services.accounts.remove("insider")
 
