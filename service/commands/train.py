@@ -36,6 +36,9 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume/--fresh", help="Go on where a stopped run was, or anew.")] = True,
     workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that prepare batches; 0 for none.")] = 0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Of torch on the CPU; all cores if not given.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     change: Annotated[
         list[str] | None, typer.Option("--set", help="Change the recipe, as training.epochs=2; may be repeated.")
@@ -72,7 +75,7 @@ def train(
             return
         if out is None:
             fail("expected a folder for what comes out: --out FOLDER")
-        _use_all_cores(workers)
+        _use_cores(threads, workers)
         with progress_line() as show, _asked_to_stop() as stop:
             result = run_training(
                 chosen,
@@ -98,10 +101,13 @@ def train(
         typer.echo(f"{result.checkpoint}\n{result.card}")
 
 
-def _use_all_cores(workers: int) -> None:
+def _use_cores(threads: int | None, workers: int) -> None:
     """Live analysis keeps torch to one thread; training takes the cores that no other process of it uses."""
     import torch
 
+    if threads is not None:
+        torch.set_num_threads(threads)
+        return
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     torch.set_num_threads(max(1, available // processes - workers))
