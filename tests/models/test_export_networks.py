@@ -142,6 +142,21 @@ def test_half_precision_ranks_alike(name: str, half: Callable[[str], Path]) -> N
     assert parity.neighbours > 0.9
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("name", list_models())
+def test_tensorrt_ranks_alike(
+    name: str, precision: str, exported: Callable[[str, Modality, int], Path], tmp_path: Path
+) -> None:
+    modality, frames = FILES[1]
+    feeds = pictures(10, frames)
+    engine = load_engine(exported(name, modality, frames), backend="tensorrt", precision=precision, cache_dir=tmp_path)
+    parity = compare_embeddings(*embed(checkpoint(name), [feeds], modality), engine.run({INPUT: feeds})[OUTPUT], k=5)
+    assert parity.min_cosine > 0.995
+    assert parity.neighbours > 0.9
+
+
 @pytest.mark.parametrize(("name", "precision"), [*((name, "fp16") for name in list_models()), ("afen", "fp32")])
 def test_tensorrt_for_rtx_compiles_the_graph(
     name: str, precision: str, half: Callable[[str], Path], exported: Callable[[str, Modality, int], Path]
