@@ -33,9 +33,10 @@ class BNNeck(nn.Module):
         norm.bias.requires_grad_(False)
         return norm
 
-    def norm_of(self, kind: str) -> nn.BatchNorm1d:
+    def norm_of(self, kind: str) -> nn.BatchNorm1d | nn.SyncBatchNorm:
         norm = self.norms[self._slot[kind]]
-        assert isinstance(norm, nn.BatchNorm1d)  # noqa: S101 - built above; tells the type checker
+        # Several processes may have it replaced; tells the type checker.
+        assert isinstance(norm, nn.BatchNorm1d | nn.SyncBatchNorm)  # noqa: S101
         return norm
 
     def forward(self, features: Tensor, kind: str = "all") -> Tensor:

@@ -212,3 +212,13 @@ def test_description_counts_what_a_run_would_do(tmp_path: Path) -> None:
     assert found["validation_people"] == 4
     assert found["steps"] == 7 * 2
     assert "1 cross" in found["stages"]
+
+
+@pytest.mark.parametrize("network", ["afen", "cmft", "tacafnet"])
+def test_synchronised_batch_norms_embed_as_before(network: str, tmp_path: Path) -> None:
+    built = build_network(small_recipe(network), small_dataset(tmp_path, takes=1)).eval()
+    samples = draw_samples(tmp_path, (1, 2))
+    before = embed_samples(built, samples)
+    np.testing.assert_allclose(
+        embed_samples(nn.SyncBatchNorm.convert_sync_batchnorm(built), samples), before, atol=1e-6
+    )
