@@ -21,9 +21,9 @@ class FeatureFileError(ValueError):
     """The file holds no vectors, or those of another network, data set or way of embedding."""
 
 
-def origin_of(model_hash: str, flip: bool, samples: Sequence[Sample], root: Path) -> str:
+def origin_of(model_hash: str, flip: bool, frames: int, samples: Sequence[Sample], root: Path) -> str:
     """A hash that changes with whatever decides the vectors; pictures count by their names below `root`."""
-    digest = hashlib.sha256(json.dumps([model_hash, flip]).encode())
+    digest = hashlib.sha256(json.dumps([model_hash, flip, frames]).encode())
     for sample in samples:
         names = [
             (_below(picture, root), 0) if isinstance(picture, Path) else (_below(picture.file, root), picture.row)

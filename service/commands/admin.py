@@ -65,7 +65,7 @@ def export(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Re-identification checkpoint; else the configured one.")
     ] = None,
-    frames: Annotated[int, typer.Option(min=1, max=64, help="Frames of a clip.")] = 6,
+    frames: Annotated[int | None, typer.Option(min=1, max=64, help="Frames of a clip; else the network's own.")] = None,
 ) -> None:
     """Write a checkpoint as ONNX: one file per modality, for single images and for clips."""
     from models.checkpoint import CheckpointError, load_checkpoint
@@ -81,9 +81,12 @@ def export(
         fail(str(error), 1)
     out.mkdir(parents=True, exist_ok=True)
     for modality in Modality:
-        for count in sorted({1, frames}):
+        for count in sorted({1, frames or int(loaded.options.get("frames", 1))}):
             target = out / f"{loaded.architecture}-{modality}-{count}.onnx"
-            export_embedder(loaded, modality, count, target)
+            try:
+                export_embedder(loaded, modality, count, target)
+            except ValueError as error:
+                fail(f"{loaded.architecture} of this checkpoint: {error}")
             typer.echo(str(target))
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+_TRACKLET_FRAMES = 6  # what the field takes of a tracklet of HITSZ-VCM
+
 Progress = Callable[[str, float | None], None]
 
 
@@ -49,6 +51,12 @@ def evaluate(
     trial: Annotated[int | None, typer.Option(min=1, max=10, help="RegDB's split; the checkpoint's own.")] = None,
     rerank: Annotated[bool, typer.Option("--rerank", help="k-reciprocal re-ranking; never compare with none.")] = False,
     flip: Annotated[bool, typer.Option("--flip", help="Average each vector with its mirror image's.")] = False,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Frames of a tracklet; else the network's own, or 6 for a network of single pictures."
+        ),
+    ] = None,
     features: Annotated[
         Path | None, typer.Option(help="NPZ file to take the vectors from, or to keep them in if it is not there.")
     ] = None,
@@ -82,7 +90,10 @@ def evaluate(
         trials(data.protocol, data.test, options, queries=data.queries)  # what cannot be judged is not embedded either
         loaded = load_checkpoint(checkpoint)
         with progress_line() as progress:
-            vectors = _vectors(loaded, data, root, settings, features, flip, batch_size, workers, device, progress)
+            length = frames or _frames(loaded, data)
+            vectors = _vectors(
+                loaded, data, root, settings, features, flip, length, batch_size, workers, device, progress
+            )
             progress("judging", None)
             again = RerankOptions() if rerank else None
             judged = judge_trials(data.protocol, data.test, vectors, options, queries=data.queries, rerank=again)
@@ -92,6 +103,7 @@ def evaluate(
                 "options": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items()},
                 "trial": trial,
                 "flip": flip,
+                "frames": length,
             }
             files: tuple[Path, ...] = ()
             if report is not None:
@@ -133,6 +145,13 @@ def evaluate(
         typer.echo(f"report written to {report}")
 
 
+def _frames(loaded: Checkpoint, data: ReidDataset) -> int:
+    """The network's own; networks of single pictures average over as many of a tracklet as the field takes."""
+    if "frames" in loaded.options:
+        return int(loaded.options["frames"])
+    return 1 if all(len(sample.pictures) == 1 for sample in data.test) else _TRACKLET_FRAMES
+
+
 def _vectors(
     loaded: Checkpoint,
     data: ReidDataset,
@@ -140,6 +159,7 @@ def _vectors(
     settings: Settings,
     file: Path | None,
     flip: bool,
+    frames: int,
     batch_size: int,
     workers: int,
     device: str | None,
@@ -152,7 +172,7 @@ def _vectors(
     from models.runtime.processor import available_threads
     from models.training.embed import embed_samples
 
-    origin = origin_of(loaded.model_hash, flip, data.test, root)
+    origin = origin_of(loaded.model_hash, flip, frames, data.test, root)
     if file is not None and file.exists():
         return load_features(file, origin)
     torch.set_num_threads(settings.threads or available_threads())
@@ -161,7 +181,9 @@ def _vectors(
         network = loaded.build().to(chosen)
     except (RuntimeError, AssertionError) as error:  # torch has both for a device that is not there
         fail(f"device {device!r} cannot be used: {str(error).splitlines()[0]}")
-    vectors = embed_samples(network, data.test, batch_size=batch_size, flip=flip, workers=workers, progress=progress)
+    vectors = embed_samples(
+        network, data.test, frames=frames, batch_size=batch_size, flip=flip, workers=workers, progress=progress
+    )
     if file is not None:
         save_features(file, vectors, origin)
     return vectors

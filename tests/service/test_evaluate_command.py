@@ -33,27 +33,29 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small CMFT without training."""
+STREAM = {"embedding": "stream", "fusion": False, "stream_dim": 32}
+
+
+def small(architecture: str, **options: object) -> Checkpoint:
+    """Without training."""
     torch.manual_seed(0)
     preprocessing = Preprocessing(height_px=64, width_px=32)
-    network = create_model(
-        "cmft", preprocessing=preprocessing, backbone="mobilenetv2", embedding="stream", fusion=False, stream_dim=32
-    )
-    path = tmp_path_factory.mktemp("checkpoint") / "tiny.tapetum"
+    network = create_model(architecture, preprocessing=preprocessing, backbone="mobilenetv2", **options)
     curve = LogisticCalibration(slope=6.0, intercept=-5.0)
-    save_checkpoint(
-        Checkpoint(
-            architecture="cmft",
-            options=network.options,
-            preprocessing=preprocessing,
-            state=network.state_dict(),
-            label="a small CMFT",
-            calibration=Calibration(visible_infrared=curve),
-        ),
-        path,
+    return Checkpoint(
+        architecture=architecture,
+        options=network.options,
+        preprocessing=preprocessing,
+        state=network.state_dict(),
+        label=f"a small {architecture}",
+        calibration=Calibration(visible_infrared=curve),
     )
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.tapetum"
+    save_checkpoint(small("cmft", **STREAM), path)
     return path
 
 
@@ -87,9 +89,23 @@ def test_every_data_set_is_judged_by_its_own_protocol(name: str, checkpoint: Pat
     assert len(figures["trials"]) == (10 if dataset.protocol in ("sysu-mm01", "llcm") else 1)
 
 
+@pytest.mark.parametrize(
+    ("network", "name", "taken"), [("cmft", "hitsz-vcm", 4), ("afen", "hitsz-vcm", 6), ("afen", "sysu-mm01", 1)]
+)
+def test_tracklets_are_more_than_their_first_picture(
+    network: str, name: str, taken: int, data: dict[str, Path], tmp_path: Path
+) -> None:
+    """A network of single pictures averages over a tracklet, as the field's figures for such networks do."""
+    path = tmp_path / "tiny.tapetum"
+    forms = {"cmft": {**STREAM, "frames": 4}, "afen": {"mecs_stages": [], "fem_width": 0}}
+    save_checkpoint(small(network, **forms[network]), path)
+    tapetum(path, name, data[name], "--report", tmp_path / "report")
+    assert json.loads((tmp_path / "report" / "report.json").read_text())["frames"] == taken
+
+
 def test_table_names_the_setting_and_every_trial(checkpoint: Path, data: dict[str, Path]) -> None:
     shown = tapetum(checkpoint, "sysu-mm01", data["sysu-mm01"], "--mode", "indoor", "--shots", 10).stdout.splitlines()
-    assert shown[0] == "a small CMFT on sysu-mm01, indoor search, 10-shot, agw draw"
+    assert shown[0] == "a small cmft on sysu-mm01, indoor search, 10-shot, agw draw"
     assert shown[1].split() == ["%", "R1", "R5", "R10", "R20", "mAP", "mINP", "queries", "skipped"]
     assert [line.split("  ")[0] for line in shown[2:]] == [*(f"trial {n}" for n in range(1, 11)), "mean"]
     trials = np.array([[float(x) for x in line.split()[2:8]] for line in shown[2:12]])
