@@ -50,6 +50,9 @@ class Checkpoint:
         low_precision: it was shown that vectors rank alike in bfloat16 or float16; engines that are
             left the choice calculate in float32 otherwise.
         calibration: from cosine to probability, for each pair of modalities.
+        tracklet_frames: pictures of a tracklet that one vector is made of, for networks of single pictures; the field
+            takes 6. A network of clips has its own number in its options.
+        trained_on: the data set's ``name`` and ``options``; empty where nothing was trained.
         association_distance: largest cosine distance at which two crops of one camera, seconds apart, may be
             taken for one person by a tracker.
         model_card: Markdown: data, recipe, figures, limits.
@@ -65,6 +68,8 @@ class Checkpoint:
     low_precision: bool = False
     calibration: Calibration = field(default_factory=Calibration)
     association_distance: float = 0.3
+    tracklet_frames: int = 6
+    trained_on: Mapping[str, Any] = field(default_factory=dict)
     model_card: str = field(default="", repr=False)
     licences: tuple[str, ...] = ()
     model_hash: str = field(init=False)
@@ -117,6 +122,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "interim": checkpoint.interim,
         "low_precision": checkpoint.low_precision,
         "association_distance": checkpoint.association_distance,
+        "tracklet_frames": checkpoint.tracklet_frames,
+        "trained_on": dict(checkpoint.trained_on),
         "model_card": checkpoint.model_card,
         "licences": list(checkpoint.licences),
         "model_hash": checkpoint.model_hash,
@@ -156,6 +163,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             interim=bool(header["interim"]),
             low_precision=bool(header["low_precision"]),
             association_distance=float(header["association_distance"]),
+            tracklet_frames=int(header["tracklet_frames"]),
+            trained_on=dict(header["trained_on"]),
             calibration=Calibration.from_dict(header["calibration"]),
             model_card=str(header["model_card"]),
             licences=tuple(str(licence) for licence in header["licences"]),

@@ -29,8 +29,6 @@ OpenEngine = Callable[[Modality, int], Engine]
 
 _BATCHES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 """Engines plan anew for a batch size they have not met; so they meet few, padded by a third at most."""
-_IMAGE_NETWORK_FRAMES = 6
-"""Crops of a clip that a network of single pictures looks at."""
 
 
 def sample_evenly(count: int, wanted: int) -> list[int]:
@@ -65,7 +63,7 @@ class Embedder:
         self.interim = checkpoint.interim
         self.calibration: Calibration = checkpoint.calibration
         self.association_distance = checkpoint.association_distance
-        self.frames = clip_frames if clip_frames > 1 else _IMAGE_NETWORK_FRAMES
+        self.frames = clip_frames if clip_frames > 1 else checkpoint.tracklet_frames
         self.takes_clips = clip_frames > 1
         self._preprocessing: Preprocessing = checkpoint.preprocessing
         self._open_engine = open_engine

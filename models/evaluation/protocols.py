@@ -1,7 +1,7 @@
 """Which gallery entries a query may see, and what the CMC counts, for each benchmark.
 
-- ``sysu-mm01``: queries of camera 3 ignore gallery camera 2, which stands at the same place; the CMC counts
-  distinct people.
+- ``sysu-mm01``: queries of camera 3 ignore gallery camera 2, which stands at the same place (and the other way
+  round, where validation asks visible queries); the CMC counts distinct people.
 - ``regdb``: nothing is ignored.
 - ``llcm``: the query's person in the query's camera is ignored; the CMC counts distinct people.
 - ``hitsz-vcm``: the query's person in the query's camera is ignored; the CMC counts tracklets (Market-1501's).
@@ -53,13 +53,15 @@ def _same_person_same_camera(
     return ignored
 
 
-def _camera_two_from_three(_: IntArray, __: IntArray, query_cameras: IntArray, gallery_cameras: IntArray) -> BoolArray:
-    ignored: BoolArray = (query_cameras == 3) & (gallery_cameras == 2)
+def _cameras_of_one_place(_: IntArray, __: IntArray, query_cameras: IntArray, gallery_cameras: IntArray) -> BoolArray:
+    ignored: BoolArray = ((query_cameras == 3) & (gallery_cameras == 2)) | (
+        (query_cameras == 2) & (gallery_cameras == 3)
+    )
     return ignored
 
 
 _RULES = {
-    "sysu-mm01": _Rule(True, _camera_two_from_three),
+    "sysu-mm01": _Rule(True, _cameras_of_one_place),
     "regdb": _Rule(False, _nothing),
     "llcm": _Rule(True, _same_person_same_camera),
     "hitsz-vcm": _Rule(False, _same_person_same_camera),

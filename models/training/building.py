@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 
 from models.data.samples import ReidDataset
 from models.data.sampling import IdentitySampler
-from models.registry import create_model
+from models.registry import ReidNetwork, create_model
 from models.training.errors import TrainingError
 from models.training.recipes.schema import Recipe
 
@@ -23,9 +25,13 @@ def build_network(recipe: Recipe, dataset: ReidDataset) -> nn.Module:
     """
     options = {**recipe.network.options, "identities": len(_sampler(recipe, dataset).classes)}
     try:
-        return create_model(recipe.network.name, preprocessing=recipe.preprocessing(), **options)
+        network = create_model(recipe.network.name, preprocessing=recipe.preprocessing(), **options)
     except (TypeError, ValueError, KeyError) as error:
         raise TrainingError(f"network.options: {error}") from error
+    own = cast(ReidNetwork, network).options.get("frames")
+    if own is not None and recipe.batch.frames not in (0, 1, own):
+        raise TrainingError(f"batch.frames: expected 0, or network.options.frames ({own}), got {recipe.batch.frames}")
+    return network
 
 
 def describe_run(recipe: Recipe, dataset: ReidDataset) -> dict[str, str | int | float]:

@@ -80,6 +80,11 @@ Network `{recipe.network.name}`, recipe `{recipe.name}` (fingerprint {recipe.fin
 - validation: {_counts(dataset.validation)}
 
 People of the validation part were not trained on, and nothing here has seen the test part.
+{
+        "Published figures of this data set are of networks that trained on both parts; this one's do not compare."
+        if dataset.validation
+        else "All training people were trained on, as for published figures; nobody was left to calibrate by."
+    }
 
 ## Training
 {facts.steps} steps in {facts.seconds / 3600:.2f} h, seed {recipe.training.seed}; started from {facts.start}; weights of

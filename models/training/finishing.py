@@ -16,6 +16,7 @@ from models.data.samples import ReidDataset
 from models.files import replaced_whole
 from models.registry import ReidNetwork, create_model
 from models.training.card import CardFacts, licences_of, model_card
+from models.training.embed import embed_samples
 from models.training.errors import TrainingError, written
 from models.training.folder import RunFolder
 from models.training.recipes.schema import Recipe
@@ -85,7 +86,9 @@ def finish(
     figures, promises = {}, Promises(Calibration(), None)
     if dataset.validation:
         found = validate(network, dataset.validation, dataset.protocol, frames=frames, workers=workers)
-        figures, promises = found.figures, fit_promises(dataset.validation, found.features)
+        # A tracker compares crops, not clips.
+        crops = embed_samples(network, dataset.validation, frames=1, workers=workers) if frames > 1 else found.features
+        figures, promises = found.figures, fit_promises(dataset.validation, found.features, crops)
     epoch = 1 + (place.best_epoch if place.best_epoch >= 0 else place.epoch - 1)
     facts = CardFacts(
         start=start,
@@ -101,7 +104,7 @@ def finish(
         association_distance=promises.association_distance,
     )
     card = model_card(recipe, dataset, facts)
-    checkpoint = _checkpoint(network, recipe, promises, card, licences_of(recipe, start))
+    checkpoint = _checkpoint(network, recipe, promises, card, licences_of(recipe, start), frames)
     with written(folder.root):
         save_checkpoint(checkpoint, folder.checkpoint)
         _write(folder.card, card)
@@ -114,7 +117,7 @@ def finish(
 
 
 def _checkpoint(
-    network: nn.Module, recipe: Recipe, promises: Promises, card: str, licences: tuple[str, ...]
+    network: nn.Module, recipe: Recipe, promises: Promises, card: str, licences: tuple[str, ...], frames: int
 ) -> Checkpoint:
     trained = cast(ReidNetwork, network)
     options = {**trained.options, "identities": 0}
@@ -129,7 +132,10 @@ def _checkpoint(
         calibration=promises.calibration,
         model_card=card,
         licences=licences,
+        trained_on={"name": recipe.data.name, "options": dict(recipe.data.options)},
     )
+    if frames > 1:
+        checkpoint = replace(checkpoint, tracklet_frames=frames)
     distance = promises.association_distance
     return checkpoint if distance is None else replace(checkpoint, association_distance=distance)
 

@@ -113,8 +113,15 @@ def _rows(samples: Sequence[Sample], light: Modality) -> npt.NDArray[np.int64]:
     return np.array([row for row, sample in enumerate(samples) if sample.modality is light], np.int64)
 
 
-def fit_promises(samples: Sequence[Sample], features: npt.NDArray[np.float32]) -> Promises:
-    """Fit probabilities and the tracker's distance on the validation part."""
+def fit_promises(
+    samples: Sequence[Sample], features: npt.NDArray[np.float32], crops: npt.NDArray[np.float32]
+) -> Promises:
+    """Fit probabilities (on `features`) and the tracker's distance (on `crops`) on the validation part.
+
+    Args:
+        features, crops: ``[len(samples), D]``, of whole tracklets and of one picture of each; the same for data sets
+            of single pictures.
+    """
     generator = np.random.default_rng(_SEED)
     identities = np.array([sample.identity for sample in samples], np.int64)
     cameras = np.array([sample.camera for sample in samples], np.int64)
@@ -129,7 +136,7 @@ def fit_promises(samples: Sequence[Sample], features: npt.NDArray[np.float32]) -
         rows = _rows(samples, light)
         if len(rows) > _MOST_TRACKED:
             rows = np.sort(generator.choice(rows, _MOST_TRACKED, replace=False))
-        vectors = features[rows].astype(np.float64)
+        vectors = crops[rows].astype(np.float64)
         pairs = np.triu(cameras[rows][:, None] == cameras[rows], k=1)
         alike = identities[rows][:, None] == identities[rows]
         distances = 1.0 - vectors @ vectors.T

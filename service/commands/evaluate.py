@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from models.evaluation.calibration import CurveCheck
 
 __all__ = ["register"]
-
-_TRACKLET_FRAMES = 6  # what the field takes of a tracklet of HITSZ-VCM
 
 Progress = Callable[[str, float | None], None]
 
@@ -51,11 +49,12 @@ def evaluate(
     trial: Annotated[int | None, typer.Option(min=1, max=10, help="RegDB's split; the checkpoint's own.")] = None,
     rerank: Annotated[bool, typer.Option("--rerank", help="k-reciprocal re-ranking; never compare with none.")] = False,
     flip: Annotated[bool, typer.Option("--flip", help="Average each vector with its mirror image's.")] = False,
+    embedding: Annotated[
+        str | None, typer.Option(help="CMFT's vector: fused, stream or both; else as the checkpoint serves it.")
+    ] = None,
     frames: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Frames of a tracklet; else the network's own, or 6 for a network of single pictures."
-        ),
+        typer.Option(min=1, help="Pictures of a tracklet; else as many as the checkpoint was trained with."),
     ] = None,
     features: Annotated[
         Path | None, typer.Option(help="NPZ file to take the vectors from, or to keep them in if it is not there.")
@@ -86,9 +85,12 @@ def evaluate(
     named = {"mode": mode, "shots": shots, "draw": draw, "permutation": permutation, "direction": direction}
     try:
         options = TrialOptions(**{k: v for k, v in named.items() if v is not None}, as_coded=as_coded)  # type: ignore[arg-type]
-        data = open_dataset(dataset, root, **({} if trial is None else {"trial": trial}))
-        trials(data.protocol, data.test, options, queries=data.queries)  # what cannot be judged is not embedded either
         loaded = load_checkpoint(checkpoint)
+        if embedding is not None:
+            loaded = _served_as(loaded, embedding)
+        chosen = _trial(loaded, dataset, trial)
+        data = open_dataset(dataset, root, **chosen)
+        trials(data.protocol, data.test, options, queries=data.queries)  # what cannot be judged is not embedded either
         with progress_line() as progress:
             length = frames or _frames(loaded, data)
             vectors = _vectors(
@@ -101,7 +103,7 @@ def evaluate(
                 "checkpoint": {"file": checkpoint.name, "label": loaded.label, "model_hash": loaded.model_hash},
                 "dataset": dataset,
                 "options": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items()},
-                "trial": trial,
+                **chosen,
                 "flip": flip,
                 "frames": length,
             }
@@ -145,11 +147,31 @@ def evaluate(
         typer.echo(f"report written to {report}")
 
 
+def _served_as(loaded: Checkpoint, embedding: str) -> Checkpoint:
+    """The same weights with another of CMFT's vectors, for which its calibration does not hold."""
+    from models.calibration import Calibration
+
+    if "embedding" not in loaded.options:
+        fail(f"--embedding: expected a checkpoint of cmft, got one of {loaded.architecture}")
+    return replace(loaded, options={**loaded.options, "embedding": embedding}, calibration=Calibration())
+
+
 def _frames(loaded: Checkpoint, data: ReidDataset) -> int:
     """The network's own; networks of single pictures average over as many of a tracklet as the field takes."""
     if "frames" in loaded.options:
         return int(loaded.options["frames"])
-    return 1 if all(len(sample.pictures) == 1 for sample in data.test) else _TRACKLET_FRAMES
+    return 1 if all(len(sample.pictures) == 1 for sample in data.test) else loaded.tracklet_frames
+
+
+def _trial(loaded: Checkpoint, dataset: str, asked: int | None) -> dict[str, int]:
+    """The split of RegDB: the checkpoint's own, because in any other it has trained on half of the people."""
+    own = loaded.trained_on.get("options", {}).get("trial") if loaded.trained_on.get("name") == dataset else None
+    if own is not None and asked not in (None, own):
+        fail(
+            f"--trial {asked}: the checkpoint was trained on trial {own}, so it knows people of the others' test parts"
+        )
+    trial = asked if own is None else int(own)
+    return {} if trial is None else {"trial": trial}
 
 
 def _vectors(

@@ -143,6 +143,13 @@ def test_curve_rises_to_one_and_holds_the_ranks() -> None:
     assert result.rank[20] == result.cmc[-1]  # fewer people than twenty: everything is found
 
 
+def test_camera_two_does_not_see_camera_three() -> None:
+    """Validation asks visible queries too."""
+    vectors = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+    result = evaluate("sysu-mm01", vectors[:1], vectors, *map(np.array, ([1], [1, 2, 1], [2], [3, 6, 6])))
+    assert result.rank[1] == 0.0
+
+
 def test_camera_three_does_not_see_camera_two() -> None:
     features = np.eye(3)
     result = evaluate("sysu-mm01", features[[0, 0]], features, [7, 7], [7, 8, 7], [3, 6], [2, 1, 1])

@@ -207,6 +207,10 @@ def test_vectors_come_in_the_order_of_the_samples(flip: bool, tmp_path: Path) ->
 
 
 def test_description_counts_what_a_run_would_do(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"batch.frames: expected 0, or network.options.frames .4., got 6"):
+        describe_run(
+            small_recipe("cmft", "network.options.frames=4", "batch.frames=6"), small_dataset(tmp_path / "clips")
+        )
     found = describe_run(small_recipe("cmft", "training.epochs=7"), small_dataset(tmp_path))
     assert found["training_people_in_both_lights"] == 4
     assert found["validation_people"] == 4

@@ -30,7 +30,11 @@ def test_recipe_is_for_what_its_name_says(name: str) -> None:
     if network == "cmft" and data in DATA_SETS:
         assert recipe.network.options["frames"] == (6 if clips else 1)
         assert recipe.training.epochs == (24 if clips else 32)
-    assert (recipe.batch.frames == 6) is clips
+        assert recipe.schedule.decay_epochs == ((10, 20) if clips else (10, 20, 30))
+    assert (recipe.batch.frames == 6) is (clips and network != "cmft")  # which has its own length
+    assert (recipe.objective.get("smoothing", 0) > 0) is (
+        network == "fused_attention" or name == "cmft_light_synthetic"
+    )
 
 
 def test_cmft_learns_in_two_stages() -> None:

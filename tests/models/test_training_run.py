@@ -11,7 +11,7 @@ import torch
 from models.calibration import Calibration
 from models.checkpoint import load_checkpoint
 from models.training import TrainingError, TrainingResult, TrainingStopped, embed_samples, train
-from models.training.validation import association_distance
+from models.training.validation import Promises, association_distance
 from tests.support.training import one_thread, small_dataset, small_recipe
 
 __all__ = ["one_thread"]
@@ -36,6 +36,7 @@ def test_checkpoint_loads_embeds_and_is_what_was_validated(finished: tuple[Path,
     root, result = finished
     checkpoint = load_checkpoint(result.checkpoint)
     assert checkpoint.options["identities"] == 0
+    assert checkpoint.trained_on["options"] == {}
     assert not checkpoint.interim
     samples = small_dataset(root).validation
     vectors = embed_samples(checkpoint.build(), samples)
@@ -138,6 +139,25 @@ def test_without_a_validation_part_the_last_epoch_is_kept(tmp_path: Path) -> Non
     assert (result.figures, result.best_epoch) == ({}, 1)
     assert "nothing was measured" in result.card.read_text()
     assert load_checkpoint(result.checkpoint).calibration == Calibration()
+
+
+def test_trackers_distance_is_fitted_on_single_pictures_of_tracklets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = {}
+
+    def fit(samples: object, features: np.ndarray, crops: np.ndarray) -> Promises:
+        fitted.update(tracklets=features, crops=crops)
+        return Promises(Calibration(), 0.25)
+
+    monkeypatch.setattr("models.training.finishing.fit_promises", fit)
+    dataset = small_dataset(tmp_path, frames=3)
+    recipe = small_recipe("afen", "batch.frames=3", "training.epochs=1")
+    checkpoint = load_checkpoint(train(recipe, dataset, tmp_path / "run").checkpoint)
+    assert (checkpoint.tracklet_frames, checkpoint.association_distance) == (3, 0.25)
+    for what, frames in (("tracklets", 3), ("crops", 1)):
+        expected = embed_samples(checkpoint.build(), dataset.validation, frames=frames)
+        np.testing.assert_allclose(fitted[what], expected, atol=1e-5)
 
 
 def test_validation_part_that_cannot_be_judged_is_found_before_the_first_step(tmp_path: Path) -> None:

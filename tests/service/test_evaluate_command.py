@@ -36,7 +36,7 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 STREAM = {"embedding": "stream", "fusion": False, "stream_dim": 32}
 
 
-def small(architecture: str, **options: object) -> Checkpoint:
+def small(architecture: str, trained_on: dict[str, object] | None = None, **options: object) -> Checkpoint:
     """Without training."""
     torch.manual_seed(0)
     preprocessing = Preprocessing(height_px=64, width_px=32)
@@ -48,6 +48,7 @@ def small(architecture: str, **options: object) -> Checkpoint:
         preprocessing=preprocessing,
         state=network.state_dict(),
         label=f"a small {architecture}",
+        trained_on=trained_on or {},
         calibration=Calibration(visible_infrared=curve),
     )
 
@@ -101,6 +102,35 @@ def test_tracklets_are_more_than_their_first_picture(
     save_checkpoint(small(network, **forms[network]), path)
     tapetum(path, name, data[name], "--report", tmp_path / "report")
     assert json.loads((tmp_path / "report" / "report.json").read_text())["frames"] == taken
+
+
+def test_regdb_is_judged_on_the_split_the_checkpoint_was_trained_on(data: dict[str, Path], tmp_path: Path) -> None:
+    """Every other split's test part holds people it knows."""
+    path = tmp_path / "third.tapetum"
+    save_checkpoint(small("cmft", {"name": "regdb", "options": {"trial": 3}}, **STREAM), path)
+    tapetum(path, "regdb", data["regdb"], "--report", tmp_path / "report")
+    assert json.loads((tmp_path / "report" / "report.json").read_text())["trial"] == 3
+    assert "trained on trial 3" in tapetum(path, "regdb", data["regdb"], "--trial", 1, expect=2).stderr
+
+
+def test_each_of_cmfts_vectors_can_be_judged(data: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "fused.tapetum"
+    fusion = {"frames": 1, "fusion_stages": [], "final_width": 32, "fused_dim": 16, "stream_dim": 32}
+    save_checkpoint(small("cmft", **fusion), path)
+    widths = []
+    for form in ("fused", "stream", "both"):
+        kept = tmp_path / f"{form}.npz"
+        tapetum(path, "llcm", data["llcm"], "--embedding", form, "--features", kept)
+        with np.load(kept) as stored:
+            widths.append(stored["features"].shape[1])
+    assert widths == [16, 32, 48]
+    assert (
+        "expected fused, stream or both" in tapetum(path, "llcm", data["llcm"], "--embedding", "all", expect=1).stderr
+    )
+    save_checkpoint(small("afen", mecs_stages=[], fem_width=0), path)
+    assert (
+        "expected a checkpoint of cmft" in tapetum(path, "llcm", data["llcm"], "--embedding", "fused", expect=2).stderr
+    )
 
 
 def test_table_names_the_setting_and_every_trial(checkpoint: Path, data: dict[str, Path]) -> None:

@@ -76,14 +76,14 @@ class RetrievalOptions:
     """The identity loss and the triplet, as every recipe may choose them in its table ``[objective]``.
 
     Attributes:
-        smoothing: of the identity loss's labels.
+        smoothing: of the identity loss's labels; fused attention is the only one of the papers that smooths.
         triplet: ``hard`` (batch-hard), ``adaptive`` (weighted sums and a hinge), ``weighted`` (weighted sums and a
             softplus) or ``squared`` (the same of squares).
         margin: of the first two, which have one; None for 0.3 and 1.0. Features before batch norm have no fixed
             length; 1.0 suits those.
     """
 
-    smoothing: float = 0.1
+    smoothing: float = 0.0
     triplet: str = "hard"
     margin: float | None = None
 
