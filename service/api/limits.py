@@ -1,6 +1,8 @@
-"""Bounds how many bytes a request may send, while they come in."""
+"""Bounds how many bytes a request may send and how long it may take, while they come in."""
 
 from __future__ import annotations
+
+import asyncio
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,6 +13,8 @@ __all__ = ["BodyLimit"]
 
 JSON_LIMIT_BYTES = 256 * 1024
 MULTIPART_OVERHEAD_BYTES = 16 * 1024
+JSON_LIMIT_S = 20.0
+UPLOAD_LIMIT_S = 120.0
 
 
 class BodyLimit:
@@ -25,7 +29,9 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._upload_limit if scope["path"] == self._upload_path else JSON_LIMIT_BYTES
+        is_upload = scope["path"] == self._upload_path
+        limit = self._upload_limit if is_upload else JSON_LIMIT_BYTES
+        limit_s = UPLOAD_LIMIT_S if is_upload else JSON_LIMIT_S
         declared = Headers(scope=scope).get("content-length", "0")
         if not declared.isdigit() or int(declared) > limit:
             refusal = too_large(limit)
@@ -34,18 +40,28 @@ class BodyLimit:
             )
             await response(scope, receive, send)
             return
-        seen = 0
+        seen, whole = 0, False
+        deadline = asyncio.get_running_loop().time() + limit_s
 
         async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, whole
+            try:
+                async with asyncio.timeout_at(None if whole else deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise too_slow(limit_s) from None
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
+                whole = not message.get("more_body", False)
                 if seen > limit:
                     raise too_large(limit)
             return message
 
         await self._app(scope, counted, send)
+
+
+def too_slow(limit_s: float) -> ProblemError:
+    return ProblemError(408, "too-slow", f"The request did not arrive whole within {limit_s:g} s.")
 
 
 def too_large(limit: int) -> ProblemError:

@@ -46,11 +46,15 @@ def camera_not_found(camera_id: str) -> ProblemError:
 class Scoped:
     """One account's view of the services. Methods block on Redis; call them in a thread.
 
+    A request has just passed the gate; a page stays open, so it gives its session too, and what is changed, searched
+    or tried from it asks again whether that lives.
+
     Every method may raise AccessDenied, AuditUnavailable, GalleryUnavailable and ``redis.RedisError``.
     """
 
-    def __init__(self, services: Services, access: Access, trail: Trail) -> None:
+    def __init__(self, services: Services, access: Access, trail: Trail, session: Session | None = None) -> None:
         self._services = services
+        self._session = session
         self.access = access
         self.trail = trail
 
@@ -113,6 +117,12 @@ class Scoped:
         """See and do nothing from here on: whoever opened this is gone, and somebody else may have its page."""
         self.access = replace(self.access, role=Role.VIEWER, cameras=frozenset())
 
+    def _require_now(self, permission: Permission) -> None:
+        """Raises AccessDenied, also when the page's session ended a moment ago."""
+        if self._session is not None and not self.still_there(self._session):
+            self.close()
+        self.access.require(permission)
+
     def still_there(self, session: Session) -> bool:
         """Whether the session lives, with the rights it had."""
         return self._services.sessions.lives(session)
@@ -159,14 +169,14 @@ class Scoped:
 
     def add_camera(self, config: CameraConfig) -> CameraConfig:
         """Raises CameraExistsError, or ValueError naming the field."""
-        self.access.require(Permission.ADD_CAMERAS)
+        self._require_now(Permission.ADD_CAMERAS)
         details = {"camera": config.id or None, "name": config.name, "url": mask_url(config.url)}
         with recorded(self._services.audit, "camera.add", self.trail, **details):
             return self._services.cameras.add(config).config
 
     def change_camera(self, camera_id: str, changes: Mapping[str, Any]) -> CameraConfig:
         """Change some fields. Raises ProblemError 404, CameraConflictError, or ValueError naming the field."""
-        self.access.require(Permission.MANAGE_CAMERAS)
+        self._require_now(Permission.MANAGE_CAMERAS)
         record = self._record(camera_id)
         told = {name: mask_url(value) if name == "url" else value for name, value in changes.items()}
         with recorded(self._services.audit, "camera.change", self.trail, camera=camera_id, changes=told):
@@ -178,7 +188,7 @@ class Scoped:
 
     def remove_camera(self, camera_id: str) -> None:
         """Raises ProblemError 404."""
-        self.access.require(Permission.MANAGE_CAMERAS)
+        self._require_now(Permission.MANAGE_CAMERAS)
         self._record(camera_id)
         with recorded(self._services.audit, "camera.remove", self.trail, camera=camera_id):
             try:
@@ -188,7 +198,7 @@ class Scoped:
 
     async def probe_camera(self, config: CameraConfig, *, saved: bool) -> CameraProbe:
         """Look once at a saved camera, or at an address that somebody is about to add; recorded either way."""
-        self.access.require(Permission.TEST_CAMERAS if saved else Permission.ADD_CAMERAS)
+        await asyncio.to_thread(self._require_now, Permission.TEST_CAMERAS if saved else Permission.ADD_CAMERAS)
         what = {"camera": config.id} if saved else {"url": mask_url(config.url)}
         await asyncio.to_thread(self._services.audit.append, "camera.test", self.trail, **what)
         return await self._services.probe_camera(config)
@@ -235,7 +245,7 @@ class Scoped:
 
     def keep_photo(self, photo: PhotoAnalysis) -> StoredPhoto:
         """Keep a photo's vectors for this account."""
-        self.access.require(Permission.PHOTOS)
+        self._require_now(Permission.PHOTOS)
         light, count = photo.modality.value, len(photo.persons)
         with recorded(self._services.audit, "photo", self.trail, persons=count, modality=light):
             return self._services.photos.put(photo, self.access.account)
@@ -254,7 +264,7 @@ class Scoped:
         Raises:
             ProblemError: with the right status.
         """
-        self.access.require(Permission.SEARCH)
+        self._require_now(Permission.SEARCH)
         if any(example.photo_id is not None for example in examples):
             self.access.require(Permission.PHOTOS)
         reason = (reason or "").strip() or None

@@ -32,7 +32,7 @@ def mount_dashboard(app: FastAPI, services: Services) -> None:
     @ui.page("/", title=strings.TITLE)
     async def index(request: Request) -> None:
         session = current_session(request)
-        scoped = Scoped(services, session.access, trail_of(request))
+        scoped = Scoped(services, session.access, trail_of(request), session)
         scoped.access.require(Permission.VIEW)
         _bind(ui.context.client, scoped, session)
         await build_page(scoped)
@@ -46,8 +46,10 @@ def mount_dashboard(app: FastAPI, services: Services) -> None:
         reconnect_timeout=20.0,
         show_welcome_message=False,
     )
-    # Long polling would need POSTs of text/plain, which the gate refuses.
+    # A page's socket belongs to the session that opened it; with long polling every poll could be somebody else's.
+    # So neither the page asks for it nor the server takes it (nor does the gate let it through).
     core.app.config.socket_io_js_transports = ["websocket"]
+    core.sio.eio.transports = ["websocket"]
 
 
 def _bind(client: Client, scoped: Scoped, session: Session) -> None:

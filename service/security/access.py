@@ -30,7 +30,7 @@ class Permission(StrEnum):
     TEST_CAMERAS = "test-cameras"  # saved ones
     MANAGE_CAMERAS = "manage-cameras"  # change, remove
     ADD_CAMERAS = "add-cameras"  # add, try an address
-    USERS = "users"  # accounts, and other people's tokens
+    USERS = "users"  # accounts, and other people's tokens: by a session, never by a token
     AUDIT = "audit"
     SYSTEM = "system"  # what runs here, and its figures
 
@@ -44,6 +44,8 @@ _MAY: dict[Role, frozenset[Permission]] = {
 }
 # These tell of, or reach, every camera: a scope of some cameras never has them.
 _OF_EVERY_CAMERA = frozenset({Permission.ADD_CAMERAS, Permission.USERS, Permission.AUDIT, Permission.SYSTEM})
+# Each is a way to a login that outlives the token: a token that leaked for a day could make itself one for ever.
+_NEVER_BY_TOKEN = frozenset({Permission.OWN_ACCOUNT, Permission.USERS})
 _ORDER = tuple(Role)
 
 
@@ -69,8 +71,8 @@ class Access:
 
     def may(self, permission: Permission) -> bool:
         """Whether role, scope and way of logging in allow it."""
-        if permission is Permission.OWN_ACCOUNT and self.token is not None:
-            return False  # else a token that leaked for a day could make itself one for a year
+        if permission in _NEVER_BY_TOKEN and self.token is not None:
+            return False
         if permission in _OF_EVERY_CAMERA and self.cameras is not None:
             return False
         return permission in _MAY[self.role]

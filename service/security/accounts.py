@@ -26,7 +26,7 @@ log = structlog.get_logger("tapetum.accounts")
 
 ADMIN = "admin"
 MAX_CAMERAS = 1000
-_ACCOUNTS = "tapetum:accounts"  # hash: name -> JSON
+ACCOUNTS = "tapetum:accounts"  # hash: name -> JSON
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 _RESERVED = frozenset({"me"})
 
@@ -113,12 +113,12 @@ class AccountStore:
     # -- reading ---------------------------------------------------------------------------------
 
     def get(self, name: str) -> Account | None:
-        text = self._redis.hget(_ACCOUNTS, name)
+        text = self._redis.hget(ACCOUNTS, name)
         return None if text is None else _read(text)
 
     def list(self) -> list[Account]:
         """All accounts by name."""
-        return sorted((_read(text) for text in self._redis.hvals(_ACCOUNTS)), key=lambda account: account.name)
+        return sorted((_read(text) for text in self._redis.hvals(ACCOUNTS)), key=lambda account: account.name)
 
     def verify(self, typed: str, password: str) -> Account | None:
         """The active account if name and password are right, else None: every mistake takes the same time."""
@@ -181,7 +181,7 @@ class AccountStore:
 
     def ensure_admin(self) -> str | None:
         """Make the account admin in an installation that has none. Returns the password only when it was made."""
-        if self._redis.exists(_ACCOUNTS):
+        if self._redis.exists(ACCOUNTS):
             return None
         password = fresh_password()
         try:
@@ -201,7 +201,7 @@ class AccountStore:
 
     def _edit(self, name: str, changed: Callable[[Account], Account | None], by: Access | None) -> Account:
         for _ in range(20):
-            text = self._redis.hget(_ACCOUNTS, name)
+            text = self._redis.hget(ACCOUNTS, name)
             if text is None:
                 raise AccountMissing(f"There is no account “{name}”.")
             old = _read(text)
@@ -214,7 +214,7 @@ class AccountStore:
 
     def _apply(self, name: str, old: bytes, new: Account | None, by: Access | None) -> str:
         asker, stamp = (by.account, by.stamp) if by is not None else ("", "")
-        said = cast("bytes", self._change([_ACCOUNTS], [name, old, _write(new) if new else "", asker, stamp])).decode()
+        said = cast("bytes", self._change([ACCOUNTS], [name, old, _write(new) if new else "", asker, stamp])).decode()
         if said == "last":
             raise AccountError("Somebody must stay who manages all cameras: this is the last administrator.")
         if said == "asker":

@@ -33,6 +33,7 @@ COOKIE = "tapetum_session"
 OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/login", "/login/login.css", "/login/login.js"})
 SESSION_PATH = "/api/v1/session"
 METRICS_PATH = "/metrics"
+PAGE_SOCKET_PATH = "/_nicegui_ws/"
 # A long answer (live pictures, the page's socket) ends at most so long after its session did.
 RECHECK_S = 1.0
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -85,10 +86,13 @@ class Gate:
             await self._asked(lambda: self._sessions.find(token, api_tokens=bearer is not None)) if token else None
         )
         if session is None:
-            raise ProblemError(
-                401, "not-logged-in", "Log in first.", headers={"WWW-Authenticate": 'Bearer realm="tapetum"'}
-            )
+            raise _not_logged_in()
         by_cookie = bearer is None
+        if scope["type"] == "http" and path.startswith(PAGE_SOCKET_PATH):
+            # Long polling: every poll would bring a login of its own to a page that belongs to one.
+            raise ProblemError(
+                426, "websocket-only", "This address takes websockets only.", headers={"Upgrade": "websocket"}
+            )
         if scope["type"] == "websocket":
             if by_cookie:
                 check_same_origin(headers, demand=True)
@@ -116,18 +120,30 @@ class Gate:
             ) from None
 
     async def _watched(self, session: Session, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application, and hang up within `RECHECK_S` when the session ends or its rights change."""
-        ended = asyncio.Event()
+        """Run the application, and hang up within `RECHECK_S` when the session ends or its rights change.
+
+        A request whose body comes slowly is carried out only if the session still lives when the last of it is there.
+        """
+        ended, answering = asyncio.Event(), False
         is_socket = scope["type"] == "websocket"
+        changes = not is_socket and scope["method"] in UNSAFE
 
         async def watched_receive() -> Message:
-            if not is_socket:
-                return await receive()
+            message = await arrived()
+            whole = message["type"] == "http.request" and not message.get("more_body", False)
+            if changes and whole and not await self._asked(lambda: self._sessions.lives(session)):
+                ended.set()
+                return {"type": "http.disconnect"}
+            return message
+
+        async def arrived() -> Message:
             arrival = asyncio.ensure_future(receive())
             end = asyncio.ensure_future(ended.wait())
             try:
                 await asyncio.wait({arrival, end}, return_when=asyncio.FIRST_COMPLETED)
                 if ended.is_set():
+                    if not is_socket:
+                        return {"type": "http.disconnect"}
                     return {"type": "websocket.disconnect", "code": 4401, "reason": "session ended"}
                 return arrival.result()
             finally:
@@ -135,8 +151,10 @@ class Gate:
                 end.cancel()
 
         async def watched_send(message: Message) -> None:
+            nonlocal answering
             if ended.is_set():
                 raise OSError("session ended")
+            answering = True
             await send(message)
 
         watch = asyncio.create_task(self._watch(session, ended), name="session-watch")
@@ -147,6 +165,8 @@ class Gate:
                 raise
         finally:
             watch.cancel()
+        if ended.is_set() and not is_socket and not answering:
+            await self._refuse(scope, receive, send, _not_logged_in())
         if ended.is_set() and is_socket:
             with contextlib.suppress(OSError, RuntimeError):  # it may have hung up itself
                 await send({"type": "websocket.close", "code": 4401, "reason": "session ended"})
@@ -186,6 +206,10 @@ class Gate:
             headers=refusal.headers,
         )
         await response(scope, receive, send)
+
+
+def _not_logged_in() -> ProblemError:
+    return ProblemError(401, "not-logged-in", "Log in first.", headers={"WWW-Authenticate": 'Bearer realm="tapetum"'})
 
 
 def bearer_token(headers: Headers) -> str | None:

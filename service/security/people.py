@@ -145,7 +145,7 @@ class People:
             raise AccountMissing(f"There is no account “{owner_name}”.")
         details = {"user": owner_name, "name": name, "role": (role or owner.role).value, "cameras": _listed(cameras)}
         with recorded(self.audit, "token.add", self.trail, **details, days=days):
-            return self.tokens.add(owner, name, days=days, role=role, cameras=cameras)
+            return self.tokens.add(owner, name, days=days, role=role, cameras=cameras, by=self.by)
 
     def revoke_token(self, token_id: str) -> bool:
         """End a token of one's own, or with the right to manage users anybody's. False when there is none."""

@@ -28,8 +28,10 @@ class LoginThrottle:
     over_all_window_s: int = 60
 
     def admit(self, address: str) -> int:
-        """Count one attempt. Returns 0 when it may go on, else the seconds to wait."""
-        wait = 0
+        """Count one attempt. Returns 0 when it may go on, else the seconds to wait.
+
+        What an address tries beyond its own limit is not counted over all: one stranger cannot shut everybody out.
+        """
         for key, limit, window_s in (
             (self._key(address), self.per_address, self.per_address_window_s),
             (_PREFIX + "all", self.over_all, self.over_all_window_s),
@@ -40,8 +42,8 @@ class LoginThrottle:
                 pipe.ttl(key)
                 _, count, ttl_s = pipe.execute()
             if count > limit:
-                wait = max(wait, int(ttl_s), 1)
-        return wait
+                return max(int(ttl_s), 1)
+        return 0
 
     def forgive(self, address: str) -> None:
         """Give back the attempt that was right."""

@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from service.security.access import Access, Role, narrower, wider_than
-from service.security.accounts import Account, AccountStore
+from service.security.accounts import ACCOUNTS, Account, AccountStore
 
 __all__ = ["TOKEN_PREFIX", "ApiToken", "TokenError", "TokenStore"]
 
@@ -25,16 +25,30 @@ _TOKENS = "tapetum:tokens"  # hash: SHA-256 of the token -> JSON
 _USED = "tapetum:tokens:used"  # hash: the same -> ISO time
 _USED_EVERY_S = 60.0
 
-# KEYS: tokens. ARGV: owner, most of one owner, hash, JSON. Returns 1 when added.
+# KEYS: tokens, accounts. ARGV: owner, most of one owner, hash, JSON, the owner's password_id, who asks ('' the
+# console), their stamp. What was read before may have been changed since by a password reset.
 _ADD = """#!lua
+local function now(name)
+  local text = redis.call('HGET', KEYS[2], name)
+  return text and cjson.decode(text) or {}
+end
+if ARGV[6] ~= '' and now(ARGV[6]).stamp ~= ARGV[7] then return 'asker' end
+if now(ARGV[1]).password_id ~= ARGV[5] then return 'owner' end
 local held = 0
 for _, text in ipairs(redis.call('HVALS', KEYS[1])) do
   if cjson.decode(text).account == ARGV[1] then held = held + 1 end
 end
-if held >= tonumber(ARGV[2]) then return 0 end
+if held >= tonumber(ARGV[2]) then return 'many' end
 redis.call('HSET', KEYS[1], ARGV[3], ARGV[4])
-return 1
+return 'done'
 """
+
+
+_REFUSALS = {
+    "asker": "Your own account was changed meanwhile. Log in again.",
+    "owner": "The account was changed meanwhile. Try again.",
+    "many": f"An account has at most {MAX_TOKENS} tokens; revoke one first.",
+}
 
 
 class TokenError(ValueError):
@@ -81,11 +95,15 @@ class TokenStore:
         days: float,
         role: Role | None = None,
         cameras: Iterable[str] | None = None,
+        by: Access | None = None,
     ) -> tuple[str, ApiToken]:
         """A new token and what is kept of it; the secret is shown this once.
 
+        Args:
+            by: who asks, None for the console; must be who they were in the step that adds it.
+
         Raises:
-            TokenError: wider than the owner, too long-lived, or too many.
+            TokenError: wider than the owner, too long-lived, too many, or asked for by a login that has ended.
         """
         if not 0 < days <= MAX_DAYS:
             raise TokenError(f"expires_in_days: expected above 0 and at most {MAX_DAYS}, got {days:g}")
@@ -107,8 +125,11 @@ class TokenStore:
             password_id=owner.password_id,
         )
         self.list(owner.name)  # clears away what has expired
-        if not self._add([_TOKENS], [owner.name, MAX_TOKENS, token.digest, _write(token)]):
-            raise TokenError(f"An account has at most {MAX_TOKENS} tokens; revoke one first.")
+        asker, stamp = (by.account, by.stamp) if by is not None else ("", "")
+        arguments = [owner.name, MAX_TOKENS, token.digest, _write(token), owner.password_id, asker, stamp]
+        said = cast("bytes", self._add([_TOKENS, ACCOUNTS], arguments)).decode()
+        if said != "done":
+            raise TokenError(_REFUSALS[said])
         return secret, token
 
     def list(self, account: str | None = None) -> list[ApiToken]:

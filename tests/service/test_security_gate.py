@@ -15,6 +15,9 @@ from starlette.websockets import WebSocketDisconnect
 from support.api_world import PASSWORD, World, bearer, client_of, world_in
 
 from pipeline.camera import CameraConfig
+from service.api.scoped import Scoped
+from service.audit import Trail
+from service.security import AccessDenied, Role
 from service.security.gate import COOKIE, OPEN_PATHS
 from service.security.throttle import LoginThrottle
 
@@ -233,6 +236,37 @@ def test_sockets_by_cookie_need_the_own_origin(world: World, client: TestClient)
         socket.send_text('{"watch": []}')
 
 
+def test_the_page_is_never_polled(world: World, client: TestClient) -> None:
+    """Each poll would bring a login of its own, and so keep a page alive that was opened with more rights."""
+    from nicegui import core
+
+    headers = bearer(world.log_in(client))
+    for query in ("EIO=4&transport=polling", "EIO=4", "EIO=4&transport=websocket&sid=x"):
+        for method in ("GET", "POST", "OPTIONS"):
+            answer = client.request(method, f"/_nicegui_ws/socket.io/?{query}", headers=headers)
+            assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+    # Nor by way of a websocket request that asks for it.
+    polling = client.websocket_connect("/_nicegui_ws/socket.io/?EIO=4&transport=polling", headers=headers)
+    with pytest.raises(WebSocketDisconnect) as refused, polling:
+        pass
+    assert refused.value.reason == '"Invalid transport"'
+    assert core.sio.eio.transports == ["websocket"]
+
+
+def test_a_page_whose_session_ended_changes_nothing_more(world: World, client: TestClient) -> None:
+    _, session = world.services.sessions.open(world.services.accounts.add("page", PASSWORD, Role.ADMIN))
+    scoped = Scoped(world.services, session.access, Trail("page"), session)
+    camera = CameraConfig("of-the-page", "Of the page", "rtsp://192.168.1.9/x")
+    scoped.add_camera(camera)
+    world.services.accounts.set("page", role=Role.VIEWER)
+    with pytest.raises(AccessDenied):
+        scoped.remove_camera(camera.id)
+    assert world.services.cameras.get(camera.id).config == camera
+    assert scoped.access.cameras == frozenset()
+    world.services.cameras.remove(camera.id)
+    world.services.accounts.remove("page")
+
+
 def test_a_cross_site_login_is_refused(client: TestClient) -> None:
     body = {"account": "admin", "password": PASSWORD}
     assert client.post("/api/v1/session", json=body, headers={"Origin": "http://evil.test"}).status_code == 403
@@ -252,6 +286,12 @@ def test_guessing_is_slowed_down_and_forwarded_addresses_do_not_help(client: Tes
     blocked = client.post("/api/v1/session", json={"account": "admin", "password": PASSWORD})
     assert blocked.status_code == 429
     assert int(blocked.headers["retry-after"]) > 0
+
+
+def test_one_address_does_not_shut_out_the_others(world: World, client: TestClient) -> None:
+    throttle = LoginThrottle(world.services.redis, per_address=2, over_all=5)
+    assert [throttle.admit("10.2.0.1") > 0 for _ in range(20)] == [False] * 2 + [True] * 18
+    assert [throttle.admit(f"10.2.1.{i}") > 0 for i in range(4)] == [False] * 3 + [True]
 
 
 def test_many_addresses_together_are_slowed_down_too(world: World, client: TestClient) -> None:

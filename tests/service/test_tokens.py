@@ -11,7 +11,9 @@ import pytest
 from fastapi.testclient import TestClient
 from support.api_world import PASSWORD, World, bearer, client_of, world_in
 
-from service.security import Access, AccountStore, Role, TokenError, TokenStore
+from service.audit import AuditLog, Trail
+from service.security import Access, AccountMissing, AccountStore, Role, TokenError, TokenStore
+from service.security.people import People
 
 GOOD = "correct horse battery"
 Stores = tuple[Any, AccountStore, TokenStore]
@@ -109,6 +111,29 @@ def test_how_a_token_ends(stores: Stores, end: str) -> None:
         assert client.hlen("tapetum:tokens") == 0
 
 
+@pytest.mark.parametrize("change", [{"password": GOOD}, {"active": False}, {"role": Role.VIEWER}, None])
+def test_a_login_that_has_ended_makes_no_token(stores: Stores, change: dict[str, Any] | None) -> None:
+    """What was let in before the change, and comes to the store after it."""
+    client, accounts, tokens = stores
+    stale = accounts.add("desk", GOOD, Role.OPERATOR)
+    if change is None:
+        accounts.remove("desk")
+    else:
+        accounts.set("desk", **change)
+    trail = Trail("desk")
+    people = People(accounts, tokens, AuditLog(client), stale.access(), trail, stale.access())
+    with pytest.raises((TokenError, AccountMissing)):
+        people.add_token("ghost", days=366)
+    if change is None or "password" in change:
+        with pytest.raises(TokenError, match="changed meanwhile"):  # the owner was read before its new password
+            tokens.add(stale, "ghost", days=366)
+    assert tokens.list() == []
+    boss = accounts.get("boss")
+    assert boss is not None
+    secret, _ = tokens.add(boss, "sound", days=1, by=boss.access())
+    assert access(tokens, secret) is not None
+
+
 def test_an_account_has_so_many_and_no_more(stores: Stores) -> None:
     _, accounts, tokens = stores
     owner = accounts.get("boss")
@@ -163,6 +188,20 @@ def test_a_token_lives(world: World, client: TestClient) -> None:
     assert [one["id"] for one in listed] == [token_id]
     assert client.delete(f"/api/v1/tokens/{token_id}", headers=admin).status_code == 204
     assert client.get("/api/v1/cameras", headers=bearer(secret)).status_code == 401
+
+
+def test_an_administrators_token_is_no_way_to_a_login(world: World, client: TestClient) -> None:
+    owner = world.services.accounts.add("chief", PASSWORD, Role.ADMIN)
+    secret, _ = world.services.tokens.add(owner, "leaked", days=1)
+    mine = bearer(secret)
+    assert client.get("/api/v1/system", headers=mine).status_code == 200
+    new = {"account": "backdoor", "role": "admin", "password": GOOD}
+    assert client.post("/api/v1/users", headers=mine, json=new).status_code == 403
+    assert client.patch("/api/v1/users/chief", headers=mine, json={"password": GOOD}).status_code == 403
+    assert client.delete("/api/v1/users/chief", headers=mine).status_code == 403
+    assert world.services.accounts.get("backdoor") is None
+    assert world.services.accounts.verify("chief", PASSWORD) is not None
+    world.services.accounts.remove("chief")
 
 
 def test_a_socket_ends_with_its_token(world: World, client: TestClient) -> None:
