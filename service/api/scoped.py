@@ -170,14 +170,21 @@ class Scoped:
     def add_camera(self, config: CameraConfig) -> CameraConfig:
         """Raises CameraExistsError, or ValueError naming the field."""
         self._require_now(Permission.ADD_CAMERAS)
+        _check_login(config.url)
         details = {"camera": config.id or None, "name": config.name, "url": mask_url(config.url)}
         with recorded(self._services.audit, "camera.add", self.trail, **details):
             return self._services.cameras.add(config).config
 
     def change_camera(self, camera_id: str, changes: Mapping[str, Any]) -> CameraConfig:
-        """Change some fields. Raises ProblemError 404, CameraConflictError, or ValueError naming the field."""
+        """Change some fields. Raises ProblemError 404, CameraConflictError, or ValueError naming the field.
+
+        Another address is as good as another camera, and needs the right to add one.
+        """
         self._require_now(Permission.MANAGE_CAMERAS)
         record = self._record(camera_id)
+        if "url" in changes and changes["url"] != record.masked.config.url:
+            self.access.require(Permission.ADD_CAMERAS)
+            _check_login(changes["url"])
         told = {name: mask_url(value) if name == "url" else value for name, value in changes.items()}
         with recorded(self._services.audit, "camera.change", self.trail, camera=camera_id, changes=told):
             try:
@@ -291,6 +298,12 @@ class Scoped:
         )
         self.metrics.searches.observe(outcome.took_s)
         return outcome
+
+
+def _check_login(url: str) -> None:
+    """The stars that stand for a login in what the API shows would be taken for one."""
+    if "***" in url:
+        raise ValueError("url: *** stands for a login that is not shown; write the address with its user and password")
 
 
 def _told(filters: GalleryFilter) -> dict[str, Any]:

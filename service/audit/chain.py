@@ -101,25 +101,27 @@ def canonical(fields: Mapping[str, Any]) -> str:
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
-def verify_chain(lines: Iterable[str | bytes], head: Head | None = None) -> Verification:
+def verify_chain(lines: Iterable[str | bytes], *heads: Head | None) -> Verification:
     """Check entries in their order, from the first.
 
     Args:
         lines: one entry's JSON each.
-        head: what an entry is known to have been; the log must reach so far and agree with it.
+        heads: what entries are known to have been; the log must reach so far and agree with them. None is no head.
     """
+    known = [head for head in heads if head is not None]
     last: Head | None = None
     for line in lines:
         number = last.seq + 1 if last else 1
         entry, reason = _checked(line, number, last)
-        if entry is not None and head is not None and entry.seq == head.seq and entry.hash != head.hash:
+        if entry is not None and any(entry.seq == head.seq and entry.hash != head.hash for head in known):
             reason = f"entry {number} is not the one of the known head: the log was written anew"
         if entry is None or reason is not None:
             return Verification(number - 1, last, number, reason)
         last = Head(entry.seq, entry.hash)
     seen = last.seq if last else 0
-    if head is not None and seen < head.seq:
-        missing = f"entry {head.seq} is" if head.seq == seen + 1 else f"entries {seen + 1} to {head.seq} are"
+    end = max((head.seq for head in known), default=0)
+    if seen < end:
+        missing = f"entry {end} is" if end == seen + 1 else f"entries {seen + 1} to {end} are"
         return Verification(seen, last, seen + 1, f"{missing} missing: the end of the log was cut off")
     return Verification(seen, last)
 

@@ -28,12 +28,18 @@ _BATCH = 500
 _ATTEMPTS = 200
 
 # KEYS: stream, head. ARGV: the hash that the entry follows ('' none), its number, its text, its hash.
-# Returns nothing when it was taken, else the head that is there; a head that was lost is the last entry again.
+# Returns nothing when it was taken, else the head that is there; a head that was lost, or behind which somebody else
+# wrote, is the last entry again. One that cannot be read has no hash: a mark of its text stands in, so that the log
+# goes on, and every check finds the broken entry.
 _APPEND = """#!lua
 local head = redis.call('HMGET', KEYS[2], 'seq', 'hash')
-if not head[2] then
-  local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-  if last then head = {string.match(last[1], '^%d+'), cjson.decode(last[2][2]).hash} end
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+local number = last and string.match(last[1], '^%d+')
+if last and (not head[2] or tonumber(number) > tonumber(head[1])) then
+  local text = last[2][2]
+  local read, hash = pcall(function() return cjson.decode(text).hash end)
+  if not read or type(hash) ~= 'string' or #hash ~= 64 then hash = string.rep('0', 24) .. redis.sha1hex(text) end
+  head = {number, hash}
 end
 if (head[2] or '') ~= ARGV[1] then return {head[1] or '0', head[2] or ''} end
 redis.call('XADD', KEYS[1], ARGV[2] .. '-0', 'entry', ARGV[3])
@@ -64,22 +70,13 @@ class AuditLog:
         self._append = client.register_script(_APPEND)
         self._lock = threading.Lock()
         self._head: Head | None = None
+        self.highest: Head | None = None  # that this process ever saw; the log never ends before it
 
     def append(self, event: str, trail: Trail | None = None, **details: Any) -> Entry:
         """Write one entry; it is in the log when this returns. Raises AuditUnavailable."""
-        trail = trail or Trail()
-        fields = {
-            "at": datetime.now(UTC).isoformat(timespec="microseconds"),
-            "event": event,
-            "account": trail.account,
-            "token": trail.token,
-            "address": trail.address,
-            "request_id": trail.request_id,
-            "details": details,
-        }
         try:
             with self._lock:
-                return self._offer(fields)
+                return self._offer(_fields(event, trail or Trail(), details))
         except (redis.RedisError, OSError) as error:
             log.error("audit entry could not be written", audit_event=event, reason=type(error).__name__)
             raise AuditUnavailable(event) from error
@@ -92,12 +89,19 @@ class AuditLog:
             mine = Head(entry.seq, entry.hash)
             found = Head(int(there[0]), there[1].decode()) if there and there[1] else None
             if not there or found == mine:  # the second: it was taken, and only the answer was lost
-                self._head = mine
+                self._see(mine)
                 return entry
-            if self._head is not None and (found is None or found.seq < self._head.seq):
-                log.error("the audit log is shorter than it was", was=str(self._head), now=str(found))
-            self._head = found
+            was, now = self._head, found
+            self._see(found)
+            if was is not None and (now is None or now.seq <= was.seq):
+                log.error("the audit log is not what it was", was=str(was), now=str(now))
+                self._offer(_fields("audit.shortened", Trail(), {"was": str(was), "now": str(now) if now else None}))
         raise redis.RedisError("other processes were always faster")
+
+    def _see(self, head: Head | None) -> None:
+        self._head = head
+        if head is not None and (self.highest is None or head.seq > self.highest.seq):
+            self.highest = head
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -124,12 +128,28 @@ class AuditLog:
         return [_shown(position, fields) for position, fields in batch]
 
     def verify(self, head: Head | None = None) -> Verification:
-        """Check the whole log as it is stored; without a head of your own, against the stored one."""
-        stored = self.head()
-        found = verify_chain(self.lines(), head or stored)
+        """Check the whole log as it is stored, against its stored head and all that is known besides.
+
+        Args:
+            head: that was noted elsewhere; the highest one that this process saw is known anyway.
+        """
+        highest, stored = self.highest, self.head()
+        found = verify_chain(self.lines(), head, highest, stored)
         if found.intact and found.checked and stored is None:
             return Verification(found.checked, found.head, found.checked + 1, "the stored head of the log is missing")
         return found
+
+
+def _fields(event: str, trail: Trail, details: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "event": event,
+        "account": trail.account,
+        "token": trail.token,
+        "address": trail.address,
+        "request_id": trail.request_id,
+        "details": details,
+    }
 
 
 def _shown(position: bytes, fields: dict[bytes, bytes]) -> dict[str, Any]:
@@ -137,5 +157,5 @@ def _shown(position: bytes, fields: dict[bytes, bytes]) -> dict[str, Any]:
     try:
         entry: dict[str, Any] = json.loads(fields[b"entry"])
         return {name: entry[name] for name in Entry.__slots__} | {"seq": number}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return dict.fromkeys(Entry.__slots__) | {"seq": number, "event": "broken", "details": {}}

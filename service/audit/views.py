@@ -62,8 +62,9 @@ class ViewNotes:
             if self._count >= MAX_NOTES:
                 raise AuditUnavailable(event)
             self._recent[event, who, item] = now_s
-            self._notes.setdefault((event, who), {})[item] = camera
-            self._count += 1
+            notes = self._notes.setdefault((event, who), {})
+            self._count += item not in notes
+            notes[item] = camera
 
     def _run(self) -> None:
         while not self._stop.wait(self._flush_s):
@@ -87,9 +88,8 @@ class ViewNotes:
                     del items[item]
                 if not items:
                     del notes[event, trail]
-                with self._lock:
-                    self._count -= len(part)
-            if notes:
-                with self._lock:
-                    for key, items in notes.items():
-                        self._notes[key] = items | self._notes.get(key, {})
+            with self._lock:
+                for key, items in notes.items():
+                    self._notes[key] = items | self._notes.get(key, {})
+                # Counted anew: what was noted before and during an outage may be the same.
+                self._count = sum(map(len, self._notes.values()))

@@ -28,10 +28,11 @@ def register(app: typer.Typer) -> None:
 @audit_app.command("export")
 def export(file: Annotated[Path, typer.Argument(help="JSON lines; must not be there yet.")]) -> None:
     """Write the whole log to a file, and print its head. Note the head elsewhere: it pins everything before it."""
-    from service.audit import verify_chain
+    from service.audit import Head, verify_chain
 
     log = _log()
-    log.append("audit.export", console_trail())
+    entry = log.append("audit.export", console_trail())
+    head = Head(entry.seq, entry.hash)  # and not the stored one: others go on writing while this reads
     try:
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             for line in log.lines():
@@ -41,7 +42,7 @@ def export(file: Annotated[Path, typer.Argument(help="JSON lines; must not be th
     except FileExistsError:
         fail(f"{file} is there already")
     with file.open("rb") as written:
-        outcome = verify_chain(written, log.head())
+        outcome = verify_chain(written, head)
     _report(outcome, as_json=False)
 
 

@@ -15,6 +15,7 @@ from support.api_world import PASSWORD, World, bearer, client_of, world_in
 from support.command import run_command
 
 from pipeline.camera import CameraConfig
+from service.audit import AuditLog, AuditUnavailable
 from service.redis_server import EmbeddedRedis, client_for
 from service.security import AccountError, AccountExists, AccountMissing, AccountStore, Role, account_name
 from service.security import passwords as password_rules
@@ -370,3 +371,15 @@ def test_the_way_back_in_needs_no_running_server(tmp_path: Path, monkeypatch: py
     with EmbeddedRedis(tmp_path / "redis") as server:
         store = AccountStore(client_for(server.url))
         assert store.verify("admin", password) is not None
+
+
+def test_the_way_back_in_does_not_need_the_audit_log(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise AuditUnavailable("x")
+
+    monkeypatch.setenv("TAPETUM_REDIS_URL", world.server.url)
+    monkeypatch.setattr(AuditLog, "append", broken)
+    done = run_command("password")
+    assert "not recorded" in done.stderr
+    assert world.services.accounts.verify("admin", done.stdout.split()[-1]) is not None
+    world.services.accounts.reset_admin(PASSWORD)

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from support.api_world import COLOURS, PASSWORD, World, bearer, client_of, encoded, record_of, scene, world_in
 from support.command import run_command
 
-from service.audit import AuditLog, AuditUnavailable, Head, Trail, ViewNotes, verify_chain
+from service.audit import AuditLog, AuditUnavailable, Head, Trail, Verifier, ViewNotes, verify_chain
 from service.audit.chain import canonical
 from service.security import Role
 
@@ -165,9 +165,59 @@ def test_what_is_done_to_the_stored_log_shows(redis_server: Any, log: AuditLog, 
     found = log.verify()
     assert not found.intact
     client.delete("tapetum:audit", "tapetum:audit:head")
-    log.append("anew")
-    assert log.verify().intact
-    assert log.verify(Head(12, entries[-1]["hash"])).broken_at == 2
+    AuditLog(client).append("anew")
+    assert AuditLog(client).verify().intact  # by itself it is a log like any other
+    assert AuditLog(client).verify(Head(12, entries[-1]["hash"])).broken_at == 2
+
+
+def shortened(client: Any, entries: list[JSON], left: int) -> None:
+    """The log as it was after so many entries, head included."""
+    client.delete("tapetum:audit", "tapetum:audit:head")
+    for entry in entries[:left]:
+        client.xadd("tapetum:audit", {"entry": canonical(entry)}, id=f"{entry['seq']}-0")
+        client.hset("tapetum:audit:head", mapping={"seq": entry["seq"], "hash": entry["hash"]})
+
+
+@pytest.mark.parametrize("left", [0, 9, 11])
+def test_a_log_that_is_shortened_while_the_service_runs_shows_for_good(
+    redis_server: Any, log: AuditLog, entries: list[JSON], left: int
+) -> None:
+    client = redis_server.client()
+    shortened(client, entries, left)
+    for _ in range(14 - left):  # until it is as long as it was, and longer
+        log.append("later")
+    was, now = f"12:{entries[11]['hash']}", f"{left}:{entries[left - 1]['hash']}" if left else None
+    told = [json.loads(line) for line in log.lines()][left]
+    assert (told["event"], told["details"]) == ("audit.shortened", {"was": was, "now": now})
+    assert AuditLog(client).verify().intact  # what a process that starts now can know
+    assert not AuditLog(client).verify(Head.parse(was)).intact
+
+
+def test_a_check_knows_the_highest_head_that_its_process_saw(
+    redis_server: Any, log: AuditLog, entries: list[JSON]
+) -> None:
+    verifier = Verifier(log)
+    client = redis_server.client()
+    shortened(client, entries, 10)
+    assert AuditLog(client).verify().intact
+    assert verifier.fresh().outcome.broken_at == 11
+    log.append("later")  # entries 11 and 12 again, but others
+    assert log.verify().reason == "entry 12 is not the one of the known head: the log was written anew"
+
+
+@pytest.mark.parametrize("text", ["junk", "", "[]", "5", '{"hash": 7}', '{"hash": "short"}', "[" * 100_000])
+@pytest.mark.parametrize("head", ["lost", "kept"])
+def test_an_unreadable_last_entry_locks_nobody_out_and_is_found(
+    redis_server: Any, log: AuditLog, entries: list[JSON], text: str, head: str
+) -> None:
+    client = redis_server.client()
+    client.xadd("tapetum:audit", {"entry": text})
+    if head == "lost":
+        client.delete("tapetum:audit:head")
+    log.append("goes on")
+    AuditLog(client).append("goes on")
+    assert [entry["event"] for entry in log.newest(count=3)] == ["goes on", "goes on", "broken"]
+    assert log.verify().broken_at == 13
 
 
 def _write_many(url: str, start: Any, count: int) -> None:
@@ -235,6 +285,30 @@ def test_a_page_of_pictures_is_one_entry(log: AuditLog) -> None:
         ("view.pictures", "bob", 1),
     ]
     assert entries[0]["details"]["items"]["tracklet-7"] == "gate"
+
+
+def test_the_same_pictures_seen_during_an_outage_are_counted_once(
+    log: AuditLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.audit.views.AGAIN_S", 0.0)
+    monkeypatch.setattr("service.audit.views.MAX_NOTES", 60)
+    views = ViewNotes(log)
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise AuditUnavailable("x")
+
+    for _ in range(2):  # two outages, the second is not shorter of what the first took
+        with monkeypatch.context() as outage:
+            outage.setattr(log, "append", broken)
+            for _ in range(5):
+                for i in range(50):
+                    views.note("view.pictures", Trail("ada"), str(i), "gate")
+                views._flush()
+        views._flush()
+    for i in range(60):
+        views.note("view.pictures", Trail("ada"), f"new {i}", "gate")
+    views.stop()
+    assert [len(json.loads(line)["details"]["items"]) for line in log.lines()] == [50, 50, 60]
 
 
 def test_views_wait_for_the_log_and_then_are_refused(mortal_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -499,6 +573,15 @@ def test_the_command_line_exports_and_verifies(
     run("audit", "export", str(file), code=2)  # never over another file
     assert json.loads(run("audit", "verify", str(file), "--head", head, "--json"))["intact"]
     run("audit", "verify", "--head", head)  # the running log has grown since
+    read = AuditLog.lines
+
+    def while_others_write(self: AuditLog) -> Iterator[bytes]:
+        yield from read(self)
+        world.services.audit.append("x")
+
+    with monkeypatch.context() as busy:
+        busy.setattr(AuditLog, "lines", while_others_write)
+        run("audit", "export", str(tmp_path / "busy.jsonl"))
     lines = file.read_text().splitlines()
     file.write_text("\n".join(lines[:-1]) + "\n")
     assert "cut off" in run("audit", "verify", str(file), "--head", head, code=1)

@@ -371,6 +371,27 @@ def test_rights_that_end_while_logged_in(world: World, client: TestClient, track
     services.accounts.remove("mover")
 
 
+def test_another_address_is_another_camera(world: World, client: TestClient, tracklets: dict[str, str]) -> None:
+    """An administrator of one camera can neither make it look elsewhere nor at what another camera sees."""
+    some, every = bearer(world.token_of(Role.ADMIN, [MINE])), bearer(world.token_of(Role.ADMIN))
+    path, before = f"/api/v1/cameras/{MINE}", world.services.cameras.get(MINE).config
+    for url in ("rtsp://10.0.0.77/x", "rtsp://u:pw@192.168.1.20/x", "rtsp://***@192.168.1.20/y"):
+        assert client.patch(path, headers=some, json={"url": url}).status_code == 403
+    kept = {"url": "rtsp://***@192.168.1.20/x", "max_fps": 4}  # what it is shown, unchanged
+    assert client.patch(path, headers=some, json=kept).status_code == 200
+    assert world.services.cameras.get(MINE).config.url == before.url
+    # The stars of the shown address are no login.
+    stars = {"name": "x", "url": "rtsp://***@192.168.1.20/other"}
+    for answer in (
+        client.patch(path, headers=every, json=stars),
+        client.post("/api/v1/cameras", headers=every, json=stars),
+    ):
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["field"] == "body.url"
+    assert client.patch(path, headers=every, json={"url": "rtsp://u:pw@192.168.1.21/x"}).status_code == 200
+    world.services.cameras.edit(before)
+
+
 def test_access_says_what_it_means() -> None:
     gate = Access("a", Role.ADMIN, frozenset({"gate"}))
     assert gate.sees("gate")
