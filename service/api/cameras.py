@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import cv2
@@ -105,7 +105,8 @@ async def remove_camera(scoped: ManagingCameras, camera_id: str = CameraIdPath) 
 @router.post("/{camera_id}/test", operation_id="test_camera", summary="Try a saved camera", responses=NOT_FOUND)
 async def try_camera(scoped: TestingCameras, camera_id: str = CameraIdPath) -> CameraTest:
     config = await run_in_threadpool(scoped.camera, camera_id)
-    return probe_shown(await scoped.probe_camera(config, saved=True))
+    probe = await scoped.probe_camera(config, saved=True)
+    return probe_shown(replace(probe, reason=scoped.told(config, probe.reason) if probe.reason is not None else None))
 
 
 def add_camera_config(scoped: Scoped, camera: CameraCreate) -> CameraConfig:
@@ -168,7 +169,7 @@ def shown(scoped: Scoped, config: CameraConfig, health: CameraHealth | None) -> 
         report = asdict(health)
         report.pop("camera_id")
         if health.error is not None:
-            report["error"] = mask_url(health.error)
+            report["error"] = scoped.told(config, health.error)
         values["health"] = CameraHealthReport(**report)
     return Camera(**values)
 

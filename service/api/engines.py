@@ -97,7 +97,7 @@ class PhotoEngines:
             return self.model, self.detector
         if self.error is None:
             raise ProblemError(503, "engines-loading", "The networks are still loading.", headers={"Retry-After": "5"})
-        raise ProblemError(503, "engines-unavailable", f"The networks cannot be used: {self.error}")
+        raise ProblemError(503, "engines-unavailable", "The networks cannot be used. The log of the service says why.")
 
     def _run(self) -> None:
         try:
@@ -112,6 +112,6 @@ class PhotoEngines:
             self.detector = detector
             _log.info("engines_ready", model=model.label, engines=[str(e) for _, e in self.descriptions])
         except Exception as error:
-            # A sentence for operators; the trace goes to the log.
+            # For administrators of the system; it may hold paths. The trace goes to the log.
             self.error = str(error) or type(error).__name__
             _log.exception("engines_failed")

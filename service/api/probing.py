@@ -1,13 +1,18 @@
-"""What a look at a camera's stream found."""
+"""What a look at a camera's stream found, and how it is told."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from models.types import Modality
+from pipeline.camera_url import mask_url
 from pipeline.types import Image
 
-__all__ = ["CameraProbe"]
+__all__ = ["CameraProbe", "without_place"]
+
+_LITERAL = r"\[[0-9a-fA-F:.]+\](?::\d+)?|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?(?!\w)"
+_QUOTED = re.compile(r"'[^']*'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +33,13 @@ class CameraProbe:
     @property
     def height_px(self) -> int | None:
         return None if self.image is None else int(self.image.shape[0])
+
+
+def without_place(sentence: str, url: str) -> str:
+    """A sentence about a camera that says "the camera" where its host, its IP address or its file stood."""
+    _, network, rest = mask_url(url).partition("://")
+    host = re.split(r"[/?]", rest, maxsplit=1)[0].rpartition("@")[2]
+    place = re.sub(r":\d*$", "", host) if network else url.rpartition("/")[2]
+    named = rf"(?<![\w.-])(?:{re.escape(place)})(?::\d+)?(?![\w-])|{_LITERAL}" if place else _LITERAL
+    text = re.sub(named, "the camera", _QUOTED.sub("'…'", sentence), flags=re.IGNORECASE)
+    return text[:1].upper() + text[1:]

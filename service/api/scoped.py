@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pipeline.camera import CameraConfig, CameraHealth
 from pipeline.camera_url import mask_url
 from service.api.photo_store import StoredPhoto
-from service.api.probing import CameraProbe
+from service.api.probing import CameraProbe, without_place
 from service.audit import Trail
 from service.camera_board import CameraMissingError, CameraRecord
 from service.gallery import GalleryFilter, Page, TrackletRecord
@@ -155,6 +155,11 @@ class Scoped:
         """The workers' last reports about cameras in scope."""
         self.access.require(Permission.VIEW)
         return self._services.health.get_many([one for one in camera_ids if self.access.sees(one)])
+
+    def told(self, config: CameraConfig, sentence: str) -> str:
+        """What a camera's health or test says, without credentials; its address is for who manages cameras."""
+        text = mask_url(sentence)
+        return text if self.access.may(Permission.MANAGE_CAMERAS) else without_place(text, config.url)
 
     def frames(self, camera_id: str) -> AsyncGenerator[LiveFrame, None]:
         """Live pictures; ask `watch` first. Closing the generator ends the subscription."""

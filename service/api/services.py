@@ -149,7 +149,7 @@ class Services:
             reasons.append("Redis does not answer.")
         if self.engines.model is None:
             reasons.append(
-                f"The re-identification model cannot be used: {self.engines.error}"
+                "The re-identification model cannot be used. The log of the service says why."
                 if self.engines.error
                 else "The re-identification model is loading."
             )

@@ -54,7 +54,7 @@ class LivePanel:
         now = datetime.now(UTC)
         configs = self._scoped.cameras()
         reports = self._scoped.camera_health([c.id for c in configs])
-        return [camera_tile(c, reports.get(c.id), now) for c in configs]
+        return [camera_tile(self._scoped, c, reports.get(c.id), now) for c in configs]
 
     async def _picked(self, person: dict[str, Any]) -> None:
         tracklet_id = person.get("tracklet_id")

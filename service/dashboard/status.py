@@ -70,4 +70,4 @@ class StatusLine:
                 ui.label(strings.MODEL_LOADING)
             else:
                 ui.icon("error_outline", size="20px")
-                ui.label(strings.MODEL_FAILED.format(reason=self._scoped.engines.error or ""))
+                ui.label(strings.MODEL_FAILED)

@@ -18,7 +18,7 @@ NOT_RECORDED: Final = "The audit log cannot be written, so this was not done. Tr
 CAMERAS: Final = "Cameras"
 SIGHTINGS: Final = "{count} sightings"
 MODEL_LOADING: Final = "Photo search is starting"
-MODEL_FAILED: Final = "Photo search is not available: {reason}"
+MODEL_FAILED: Final = "Photo search is not available. The log of the service says why."
 
 DAY: Final = "DAY"
 NIGHT: Final = "NIGHT"

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline.camera import CameraConfig, CameraHealth, CameraState
-from pipeline.camera_url import mask_url
+from service.api.scoped import Scoped
 from service.dashboard import strings
 from service.gallery import TrackletRecord
 from service.search import Match
@@ -56,7 +56,7 @@ def _offset(local: datetime) -> str:
     return f"{text[:3]}:{text[3:5]}"
 
 
-def camera_tile(config: CameraConfig, health: CameraHealth | None, now: datetime) -> dict[str, Any]:
+def camera_tile(scoped: Scoped, config: CameraConfig, health: CameraHealth | None, now: datetime) -> dict[str, Any]:
     """What a tile of the live wall shows."""
     state = "waiting"
     if not config.enabled:
@@ -71,7 +71,7 @@ def camera_tile(config: CameraConfig, health: CameraHealth | None, now: datetime
         "state": state,
         "state_text": text,
         "icon": icon,
-        "reason": mask_url(reported.error) if reported and reported.error else "",
+        "reason": scoped.told(config, reported.error) if reported and reported.error else "",
         "modality": reported.modality.value if reported and reported.modality else None,
         "fps": f"{reported.analysed_fps:.0f} fps" if reported and reported.analysed_fps >= 0.5 else "",
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,11 @@ from support.api_world import PASSWORD, World, bearer, client_of, encoded, recor
 from models.types import Modality
 from pipeline.camera import CameraConfig, CameraHealth, CameraState
 from service.api.access import check_permissions, permissions_of
+from service.api.probing import CameraProbe, without_place
+from service.api.scoped import Scoped
+from service.audit import Trail
 from service.camera_board import RedisCameraBoard
+from service.dashboard.wording import camera_tile
 from service.gallery import GalleryFilter
 from service.security import Access, AccessDenied, Permission, Role
 
@@ -390,6 +394,61 @@ def test_another_address_is_another_camera(world: World, client: TestClient, tra
         assert answer.json()["errors"][0]["field"] == "body.url"
     assert client.patch(path, headers=every, json={"url": "rtsp://u:pw@192.168.1.21/x"}).status_code == 200
     world.services.cameras.edit(before)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence", "told"),
+    [
+        ("rtsp://u:pw@192.168.1.20/x", "Nothing answered at 192.168.1.20:554 within 5 s.",
+         "Nothing answered at the camera within 5 s."),
+        ("rtsp://192.168.1.20:8554/x", "192.168.1.20:8554 ended the stream.", "The camera ended the stream."),
+        ("rtsp://Cam-7.site.example/x", "The connection to cam-7.site.example:554 broke.",
+         "The connection to the camera broke."),
+        ("rtsp://cam", "cam:554 sends a webcam picture.", "The camera sends a webcam picture."),
+        ("rtsp://cam/x", "The name 'cam' could not be resolved.", "The name '…' could not be resolved."),
+        ("rtsp://[fd00::7]:9/x", "[fd00::7]:9 is silent for 2.5 s.", "The camera is silent for 2.5 s."),
+        ("rtsp://cam/x", "cam:554 points to 10.0.0.3.", "The camera points to the camera."),
+        ("/srv/films/yard.mp4", "yard.mp4 cannot be read as video.", "The camera cannot be read as video."),
+        ("rtsp://192.168.1.20/x", "The camera stopped answering.", "The camera stopped answering."),
+    ],
+)  # fmt: skip
+def test_a_sentence_without_the_place(url: str, sentence: str, told: str) -> None:
+    assert without_place(sentence, url) == told
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_addresses_are_told_to_who_manages_cameras(
+    world: World, client: TestClient, tracklets: dict[str, str], role: Role, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentence, now = "Nothing answered at 192.168.1.20:554 within 5 s.", datetime.now(UTC)
+    health = CameraHealth(MINE, CameraState.FAILED, "w", now, error=sentence)
+    RedisCameraBoard(world.services.redis, "w", 4).report([health])
+    loaders = replace(world.services.loaders, probe=lambda config, policy: CameraProbe(reason=sentence))
+    monkeypatch.setattr(world.services, "loaders", loaders)
+    token = world.token_of(role, [MINE])
+    shown = [client.get(f"/api/v1/cameras/{MINE}", headers=bearer(token)).json()["health"]["error"]]
+    if role is not Role.VIEWER:
+        shown.append(client.post(f"/api/v1/cameras/{MINE}/test", headers=bearer(token)).json()["reason"])
+    session = world.services.sessions.find(token)
+    assert session is not None
+    scoped = Scoped(world.services, session.access, Trail())
+    shown.append(camera_tile(scoped, scoped.camera(MINE), health, now)["reason"])
+    managing = role is Role.ADMIN
+    assert set(shown) == {sentence if managing else "Nothing answered at the camera within 5 s."}
+
+
+def test_readiness_and_photos_tell_no_paths(world: World, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    engines = world.services.engines
+    monkeypatch.setattr(engines, "model", None)
+    monkeypatch.setattr(engines, "error", "no such file: /home/somebody/weights.onnx")
+    ready = client.get("/health/ready")
+    assert ready.status_code == 503
+    assert ready.json()["reasons"] == ["The re-identification model cannot be used. The log of the service says why."]
+    files = {"photo": ("x.png", encoded(scene(["red"]), ".png"), "image/png")}
+    photo = client.post("/api/v1/photos", headers=bearer(world.token_of(Role.OPERATOR)), files=files)
+    assert photo.status_code == 503
+    assert "somebody" not in photo.text
+    assert "somebody" in client.get("/api/v1/system", headers=bearer(world.token_of(Role.ADMIN))).text
 
 
 def test_access_says_what_it_means() -> None:
