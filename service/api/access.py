@@ -109,8 +109,15 @@ async def _figures(connection: HTTPConnection) -> Services:
 
 _PERMISSIONS[_figures] = Permission.SYSTEM
 ReadingFigures = Annotated[Services, Depends(_figures)]
+
+
+async def _open_services(connection: HTTPConnection) -> Services:
+    # Not a plain function: those run in the threads, and readiness must answer while all of them wait for Redis.
+    return _services_of(connection)
+
+
 # For the few routes that the gate lets through without a login.
-OpenToAll = Annotated[Services, Depends(_services_of)]
+OpenToAll = Annotated[Services, Depends(_open_services)]
 
 
 def permissions_of(app: FastAPI) -> Iterator[tuple[str, str, Permission | None]]:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import anyio
+from anyio import to_thread
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from service.api.access import OpenToAll, ReadingFigures
+from service.api.services import REDIS_AWAY
 
 __all__ = ["router"]
+
+WAIT_S = 3.0  # for Redis
 
 router = APIRouter(tags=["health"])
 
@@ -39,7 +44,11 @@ async def live() -> Live:
 )
 async def ready(services: OpenToAll) -> Ready:
     """Redis answers and the index is loaded. The photo engines load later and do not count."""
-    reasons = await run_in_threadpool(services.not_ready)
+    reasons = [REDIS_AWAY]
+    with anyio.move_on_after(WAIT_S):
+        reasons = await to_thread.run_sync(
+            services.not_ready, limiter=services.readiness_threads(), abandon_on_cancel=True
+        )
     answer = Ready(ready=not reasons, reasons=reasons)
     if reasons:
         return JSONResponse(answer.model_dump(), 503, headers={"Retry-After": "2"})  # type: ignore[return-value]

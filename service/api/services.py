@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import structlog
+from anyio import CapacityLimiter
 from redis.exceptions import RedisError
 
 from models.types import Modality
@@ -41,6 +42,7 @@ __all__ = ["Loaders", "Services", "build_services"]
 
 _log = structlog.get_logger(__name__)
 NAMES_KEPT_S = 2.0
+REDIS_AWAY = "Redis does not answer."
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class Services:
     search_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
     probe_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     password_checks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    # Readiness answers also while Redis hangs and every other thread waits for it.
+    readiness_threads: Callable[[], CapacityLimiter] = field(default_factory=lambda: cache(lambda: CapacityLimiter(2)))
 
     def __post_init__(self) -> None:
         self.engines = PhotoEngines(self.loaders.model, self.loaders.detector, self._use_model)
@@ -146,7 +150,7 @@ class Services:
         try:
             self.redis.ping()
         except Exception:
-            reasons.append("Redis does not answer.")
+            reasons.append(REDIS_AWAY)
         if self.engines.model is None:
             reasons.append(
                 "The re-identification model cannot be used. The log of the service says why."

@@ -26,6 +26,7 @@ _STREAM = "tapetum:audit"  # stream: <number>-0 -> entry
 _HEAD = "tapetum:audit:head"  # hash: seq, hash
 _BATCH = 500
 _ATTEMPTS = 200
+_LOCK_S = 3.0  # to wait behind other threads; while Redis hangs, requests are refused and not queued
 
 # KEYS: stream, head. ARGV: the hash that the entry follows ('' none), its number, its text, its hash.
 # Returns nothing when it was taken, else the head that is there; a head that was lost, or behind which somebody else
@@ -74,12 +75,16 @@ class AuditLog:
 
     def append(self, event: str, trail: Trail | None = None, **details: Any) -> Entry:
         """Write one entry; it is in the log when this returns. Raises AuditUnavailable."""
+        if not self._lock.acquire(timeout=_LOCK_S):
+            log.error("audit entry could not be written", audit_event=event, reason="others wait already")
+            raise AuditUnavailable(event)
         try:
-            with self._lock:
-                return self._offer(_fields(event, trail or Trail(), details))
+            return self._offer(_fields(event, trail or Trail(), details))
         except (redis.RedisError, OSError) as error:
             log.error("audit entry could not be written", audit_event=event, reason=type(error).__name__)
             raise AuditUnavailable(event) from error
+        finally:
+            self._lock.release()
 
     def _offer(self, fields: dict[str, Any]) -> Entry:
         for _ in range(_ATTEMPTS):

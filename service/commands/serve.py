@@ -179,6 +179,13 @@ def _run(
     stop = _stop_on_signals()
     accounts = AccountStore(connect(settings))
     password = accounts.reset_admin() if fresh_password else accounts.ensure_admin()
+    if password is not None:  # at once: it is shown this once, also when what follows fails
+        typer.echo(f"\n  User admin, password {password}\n")
+    earlier = settings.data_dir / "credentials.json"
+    if earlier.exists():
+        typer.echo(
+            f"The password in {earlier} is of an earlier version and not used. `tapetum password` makes one.", err=True
+        )
     supervisor = Supervisor([Child("api", ["api"]), Child("worker", ["worker"])], revive=revive)
     supervisor.start()
     watching = threading.Thread(target=supervisor.watch, args=(stop,), name="supervisor")
@@ -189,8 +196,6 @@ def _run(
             return
         took = f" after {time.monotonic() - begun:.0f} s" if begun is not None else ""
         typer.echo(f"\n  Tapetum is ready{took}:  {address}\n")
-        if password is not None:
-            typer.echo(f"  User admin, password {password}\n")
         typer.echo("  Ctrl-C ends it.\n")
         stop.wait()
     finally:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import psutil
 import pytest
+import redis
 from fastapi.testclient import TestClient
 from support.api_world import (
     COLOURS,
@@ -453,6 +454,35 @@ def test_the_openapi_document_generates_good_names(api: TestClient) -> None:
             assert operation["tags"]
     assert document["components"]["securitySchemes"]["session"]["scheme"] == "bearer"
     assert document["paths"]["/api/v1/session"]["post"]["security"] == []
+
+
+def test_readiness_answers_while_redis_hangs_and_all_threads_wait(
+    world: World, api: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.api.health.WAIT_S", 0.2)
+    goes_on = threading.Event()
+    last_resort = threading.Timer(60, goes_on.set)
+    last_resort.start()
+
+    def hanging(*_: Any, **__: Any) -> Any:
+        goes_on.wait()
+        raise redis.ConnectionError
+
+    with monkeypatch.context() as hung:
+        hung.setattr(world.services.redis, "ping", hanging)
+        hung.setattr(world.services.cameras, "list", hanging)
+        waiting = [threading.Thread(target=api.get, args=("/api/v1/cameras",)) for _ in range(45)]
+        for one in waiting:
+            one.start()
+        for _ in range(4):
+            ready = api.get("/health/ready")
+            assert (ready.status_code, ready.json()["reasons"]) == (503, ["Redis does not answer."])
+        assert not goes_on.is_set()
+        goes_on.set()
+        for one in waiting:
+            one.join()
+    last_resort.cancel()
+    _until(lambda: api.get("/health/ready").status_code == 200)
 
 
 def test_while_redis_hangs_or_is_gone_answers_are_503_and_it_recovers(world: World, api: TestClient) -> None:

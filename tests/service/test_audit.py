@@ -269,6 +269,31 @@ def test_a_lost_answer_is_not_written_twice(redis_server: Any, monkeypatch: pyte
     assert [json.loads(line)["event"] for line in log.lines()] == ["first", "second"]
 
 
+def test_while_the_store_hangs_entries_are_refused_and_not_queued(
+    log: AuditLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.audit.log._LOCK_S", 0.05)
+    hangs, goes_on = threading.Event(), threading.Event()
+    script = log._append
+
+    def hanging(*arguments: Any) -> Any:
+        hangs.set()
+        goes_on.wait(30)
+        return script(*arguments)
+
+    with monkeypatch.context() as hung:
+        hung.setattr(log, "_append", hanging)
+        first = threading.Thread(target=log.append, args=("first",))
+        first.start()
+        assert hangs.wait(10)
+        with pytest.raises(AuditUnavailable):
+            log.append("refused")
+        goes_on.set()
+        first.join()
+    log.append("second")
+    assert [json.loads(line)["event"] for line in log.lines()] == ["first", "second"]
+
+
 # -- views -----------------------------------------------------------------------------------------
 
 

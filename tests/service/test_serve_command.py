@@ -1,0 +1,51 @@
+"""What `tapetum serve` and `tapetum demo` say about the first password, whatever comes after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.commands import serve
+from service.redis_server import client_for
+from service.security import AccountStore
+from service.settings import load_settings
+
+
+class _NeverReady:
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def start(self) -> None:
+        raise RuntimeError("the worker cannot be started")
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["serve", "demo"])
+def test_the_password_is_printed_when_it_is_made(
+    embedded_redis: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fresh: bool,
+) -> None:
+    """It is kept as a hash only: when nothing ever becomes ready, whoever started it can still log in later."""
+    monkeypatch.setattr(serve, "Supervisor", _NeverReady)
+    monkeypatch.setattr(serve, "_stop_on_signals", lambda: None)
+    settings = load_settings(data_dir=tmp_path, redis_url=embedded_redis.url)
+    with pytest.raises(RuntimeError, match="worker"):
+        serve._run(settings, None, fresh_password=fresh)
+    said = capsys.readouterr()
+    accounts = AccountStore(client_for(embedded_redis.url))
+    assert accounts.verify("admin", said.out.split()[-1]) is not None
+    assert said.err == ""
+
+
+def test_a_password_of_an_earlier_version_is_named(
+    embedded_redis: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(serve, "Supervisor", _NeverReady)
+    monkeypatch.setattr(serve, "_stop_on_signals", lambda: None)
+    (tmp_path / "credentials.json").write_text("{}")
+    with pytest.raises(RuntimeError, match="worker"):
+        serve._run(load_settings(data_dir=tmp_path, redis_url=embedded_redis.url), None, fresh_password=False)
+    assert "`tapetum password`" in capsys.readouterr().err
