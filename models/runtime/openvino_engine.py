@@ -12,6 +12,7 @@ import numpy as np
 
 from models.runtime.engine import Array, EngineDescription, EngineError, TensorSpec
 from models.runtime.feeds import NamedTensors, check_feeds, zeros
+from models.runtime.signal_stack import signal_stack_kept
 
 __all__ = ["OpenVinoEngine"]
 
@@ -111,7 +112,8 @@ class _Compiled:
     """A compiled network and as many requests as may run at once."""
 
     def __init__(self, core: Any, model: Any, options: Mapping[str, Any], streams: int) -> None:
-        compiled = core.compile_model(model, "CPU", dict(options))
+        with signal_stack_kept():
+            compiled = core.compile_model(model, "CPU", dict(options))
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(streams):
             self._idle.put(compiled.create_infer_request())
