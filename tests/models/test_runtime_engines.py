@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import subprocess
 import sys
 import threading
@@ -17,7 +16,6 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from models.runtime import Engine, EngineError, TensorSpec, choose_backend, load_engine
-from models.runtime.signal_stack import _Stack
 from models.runtime.torch_engine import TorchEngine
 
 RANDOM = np.random.default_rng(0)
@@ -248,37 +246,26 @@ def test_the_choice_is_logged(model: Path) -> None:
     assert (line["backend"], line["precision"], line["why"]) == ("onnxruntime", "fp32", "configured")
 
 
-_LOADS_AND_WAITS_FOR_CHILDREN = """
-import faulthandler, gc, signal, subprocess, sys, threading
-faulthandler.enable()
-signal.signal(signal.SIGCHLD, lambda *_: ended.append(1))
+_LOADS_OPENVINO = """
+import ctypes, sys
 from pathlib import Path
 from models.runtime import load_engine
-ended = []
-for _ in range(2):
-    engine = load_engine(Path(sys.argv[1]), backend="openvino", precision="fp32", threads=1)
-    engine.warm_up({"picture": (1, 3, 8, 8)})
-    for _ in range(5):
-        subprocess.run(["true"], check=True)
-    del engine
-    gc.collect()
-    for _ in range(5):
-        subprocess.run(["true"], check=True)
-print(len(ended) > 0)
-"""
+from models.runtime.signal_stack import _Stack
 
-
-def test_signal_handlers_survive_openvino(model: Path) -> None:
-    """Its plugin exchanges the signal stack of the thread that loads it, for one without room, and frees that."""
-    child = [sys.executable, "-c", _LOADS_AND_WAITS_FOR_CHILDREN, str(model)]
-    done = subprocess.run(child, capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    assert (done.returncode, done.stdout.split()[-1:]) == (0, ["True"]), done.stderr
-    before = signal_stack()
-    load_engine(model, backend="openvino", precision="fp32", threads=1)
-    assert signal_stack() == before
-
-
-def signal_stack() -> tuple[int | None, int]:
+def signal_stack():
     stack = _Stack()
     ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack))
     return stack.pointer, stack.size
+
+before = signal_stack()
+load_engine(Path(sys.argv[1]), backend="openvino", precision="fp32", threads=1)
+print(signal_stack() == before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sigaltstack(2) as Linux has it")
+def test_openvino_leaves_the_stack_of_signal_handlers_alone(model: Path) -> None:
+    """Its plugin, when a process first loads it, puts them on one without room that it frees with itself."""
+    child = [sys.executable, "-c", _LOADS_OPENVINO, str(model)]
+    done = subprocess.run(child, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert (done.returncode, done.stdout.split()[-1:]) == (0, ["True"]), done.stderr
