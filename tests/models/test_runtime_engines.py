@@ -258,7 +258,7 @@ def signal_stack():
     return stack.pointer, stack.size
 
 before = signal_stack()
-load_engine(Path(sys.argv[1]), backend="openvino", precision="fp32", threads=1)
+engine = load_engine(Path(sys.argv[1]), backend="openvino", precision="fp32", threads=1)
 print(signal_stack() == before)
 """
 
