@@ -25,6 +25,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # must be set before torch is imp
 
 import cv2
 import numpy as np
+import structlog
 import torch
 
 from models.checkpoint import load_checkpoint
@@ -149,6 +150,7 @@ def run(arm: Arm, seed: int, epochs: int, dataset: ReidDataset, folder: Path, ca
     """Train one arm on one seed's world and judge it."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # the tables go to stdout
     recipe = recipe_of(arm, seed, epochs)
     result = train(
         recipe, dataset, folder / arm.name.replace(" ", "-").replace(",", ""), device="cpu", cache_dir=cache_dir
