@@ -188,7 +188,9 @@ def test_clips_are_aligned_frame_by_frame() -> None:
         of_frames = [model(seen[:, n], night[:, n], NEGATIVES) for n in range(2)]
     assert of_clips.visible_dense.own.shape[0] == 2 * ROWS
     for n, single in enumerate(of_frames):
-        torch.testing.assert_close(of_clips.visible_dense.negative[n::2], single.visible_dense.negative)
+        torch.testing.assert_close(
+            of_clips.visible_dense.negative[n::2], single.visible_dense.negative, atol=2e-4, rtol=2e-3
+        )
     for name in ("visible", "infrared_reconstructed"):
         mean = sum(getattr(single, name).feature for single in of_frames) / 2
         torch.testing.assert_close(getattr(of_clips, name).feature, mean)
