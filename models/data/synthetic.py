@@ -6,11 +6,13 @@ set's protocol.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from models.data import hitsz_vcm, sysu_mm01
 from models.data.findings import Findings
 from models.data.layout import Parts
+from models.data.lists import read_numbers
 from models.data.samples import DataError
 from models.data.splits import HELD_OUT, check_validation, hold_out
 
@@ -29,14 +31,18 @@ def read(
 
     Args:
         min_frames: shorter tracklets are left out.
-        validation: ``held-out`` for the people of ``exp/val_id.txt`` if there is one, else for
+        validation: ``held-out`` for the people of ``val_id.txt`` in ``exp`` or ``info`` if there is one, else for
             `validation_fraction` of the training people; ``none`` to train on all.
     """
     check_validation(validation, validation_fraction)
     if (root / "info").is_dir():
-        return hitsz_vcm.read(
+        parts = hitsz_vcm.read(
             root, findings, min_frames=min_frames, validation=validation, validation_fraction=validation_fraction
         )
+        chosen = root / "info" / "val_id.txt"
+        if validation == HELD_OUT and chosen.exists():
+            parts = replace(parts, held_out=frozenset(read_numbers(chosen, findings)))
+        return parts
     if not (root / "exp").is_dir():
         raise DataError(f"{root}: expected a folder exp (pictures) or info (tracklets), there is neither")
     train, test = (sysu_mm01.identities(root, part, findings) for part in ("train", "test"))

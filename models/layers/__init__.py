@@ -8,7 +8,7 @@ from models.layers.cmaam import Reconstruction, correspondence, person_mask, rec
 from models.layers.crossvit import ClassTokenFusion, MultiScaleBlock
 from models.layers.fem import ConvMlp, FeatureEnhancement, ReducedFeatureEnhancement
 from models.layers.frm import FeatureRefinement
-from models.layers.gem import GeM, PartPool
+from models.layers.gem import DepthwisePool, GeM, PartPool
 from models.layers.grey import GreyCounterpart
 from models.layers.ipcam import PartGraphAttention, cumulative_means, part_graph
 from models.layers.mecs import MedianEnhancedAttention, global_median
@@ -25,6 +25,7 @@ __all__ = [
     "ConvMlp",
     "CrossAttention",
     "CrossModalFusion",
+    "DepthwisePool",
     "FeatureEnhancement",
     "FeatureRefinement",
     "GeM",

@@ -1,14 +1,16 @@
-"""Generalised-mean pooling, of a whole map and of horizontal parts.
+"""Pooling maps: the generalised mean, of a whole map and of horizontal parts, and a weighted sum that is learned.
 
 Radenović et al., "Fine-tuning CNN image retrieval with no human annotation", TPAMI 2019, eq. 3;
-parts as in Sun et al., "Beyond part models", ECCV 2018 (equal horizontal stripes).
+parts as in Sun et al., "Beyond part models", ECCV 2018 (equal horizontal stripes); the weighted sum is Chen et al.'s
+"MobileFaceNets", 2018.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-__all__ = ["GeM", "PartPool"]
+__all__ = ["DepthwisePool", "GeM", "PartPool"]
 
 
 def _generalised_mean(values: Tensor, exponent: float, eps: float) -> Tensor:
@@ -51,3 +53,21 @@ class GeM(PartPool):
 
     def __init__(self, exponent: float = 3.0, eps: float = 1e-6) -> None:
         super().__init__(1, exponent, eps)
+
+
+class DepthwisePool(nn.Module):
+    """Weigh every place of every channel: ``[B, C, H, W]`` -> ``[B, C]``, for maps of one size only.
+
+    Starts as the mean, and tells a head from a foot, which a mean does not.
+    """
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.size = (height, width)
+        self.weight = nn.Parameter(torch.full((channels, 1, height, width), 1.0 / (height * width)))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        if maps.shape[2:] != self.size:
+            raise ValueError(f"expected maps of {self.size[0]} x {self.size[1]}, got {maps.shape[2]} x {maps.shape[3]}")
+        return (maps.float() * self.weight[:, 0]).sum(dim=(2, 3)) + self.bias

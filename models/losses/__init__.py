@@ -6,6 +6,7 @@ nothing, and an anchor that lacks what its term compares does not count.
 """
 
 from models.losses.batch_hard import batch_hard_triplet, cross_loss
+from models.losses.contrastive import supervised_contrastive
 from models.losses.dense import dense_triplet
 from models.losses.discriminative import mdl_loss
 from models.losses.identity import identity_loss
@@ -27,6 +28,7 @@ __all__ = [
     "msrl_fused_loss",
     "msrl_loss",
     "squared_weighted_triplet",
+    "supervised_contrastive",
     "weighted_gaps",
     "weighted_regularised_triplet",
 ]

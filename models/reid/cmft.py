@@ -20,6 +20,8 @@ Where the paper is silent or contradicts itself:
   clip by its own stream, without the fusion), or both side by side. Choose by measuring.
 - Batch-norm necks for each kind of light (``neck_per_modality``), classifiers shared. Counterparts, which
   a stream sees in training only, have necks of their own, so that they move nobody else's statistics.
+- ``shared_streams`` sends both lights through one stream, with necks of their own: half the weights, and what is
+  learned of people in one light holds in the other. The paper's streams are independent.
 - Single pictures (N = 1) are not shifted. Frames are averaged before the embedding's linear layer.
 
 Literal forms: ``literal_product`` (eq. 6 as printed), ``fusion_branches=1`` (the paper's S6F),
@@ -29,7 +31,7 @@ Literal forms: ``literal_product`` (eq. 6 as printed), ``fusion_branches=1`` (th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -48,6 +50,8 @@ __all__ = ["Cmft", "CmftOptions", "CmftOutput"]
 _KINDS = (Modality.VISIBLE.value, Modality.INFRARED.value)
 _COUNTERPARTS = {modality: f"{modality.value}_counterpart" for modality in Modality}
 _PAIR = "pair"
+_SHARED = "both"
+_HEAD = "head."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +59,17 @@ class CmftOptions:
     """Everything that shapes a CMFT; plain values, kept in the checkpoint.
 
     Attributes:
-        backbone: ``resnet50`` (the paper's) or ``mobilenetv2`` (for machines without a GPU).
+        backbone: ``resnet50`` (the paper's), or ``mobilenetv2`` or ``osnet`` (for machines without a GPU).
         last_stride: of stage 5; 1 keeps the map at a sixteenth of the input.
         stride_in_1x1: ResNet v1 weights instead of v1.5.
         frames: N of a clip.
+        shared_streams: one stream for both kinds of light.
         temporal_shift: TSM in both streams, for clips.
         embedding: ``fused``, ``stream`` or ``both``.
         fusion: build the CCFs at all; False only together with ``embedding="stream"``.
         fusion_stages: where the CCFs before the last one sit, ascending, of 2..5.
         stream_levels, stream_parts: which stages a stream's head pools, in how many stripes each.
+        stream_pool: ``gem``, or ``depthwise``: a weight for each place of the one level's map.
         pooling_exponent: p of GeM; 1 is the mean.
         identities: size of the classifiers, 0 for none.
     """
@@ -72,6 +78,7 @@ class CmftOptions:
     last_stride: int = 1
     stride_in_1x1: bool = False
     frames: int = 6
+    shared_streams: bool = False
     temporal_shift: bool = True
     embedding: str = "fused"
     fusion: bool = True
@@ -86,6 +93,7 @@ class CmftOptions:
     stream_dim: int = 512
     stream_levels: tuple[int, ...] = (5,)
     stream_parts: tuple[int, ...] = (1,)
+    stream_pool: str = "gem"
     pooling_exponent: float = 3.0
     neck_per_modality: bool = True
     identities: int = 0
@@ -105,6 +113,10 @@ class CmftOptions:
                 raise ValueError(f"{name}: expected ascending stages of 2..5, got {stages}")
         if not self.stream_levels or len(self.stream_levels) != len(self.stream_parts):
             raise ValueError(f"stream_parts: expected one number a level, got {self.stream_parts}")
+        if self.stream_pool not in ("gem", "depthwise"):
+            raise ValueError(f"stream_pool: expected gem or depthwise, got {self.stream_pool!r}")
+        if self.stream_pool == "depthwise" and self.stream_parts != (1,):
+            raise ValueError(f"stream_parts: expected (1,) with a depthwise pool, got {self.stream_parts}")
         if self.frames < 1 or self.identities < 0:
             raise ValueError(f"expected frames >= 1 and identities >= 0, got {self.frames}, {self.identities}")
         if min(self.fused_dim, self.stream_dim) < 1:
@@ -118,18 +130,18 @@ class CmftOutput:
     Attributes:
         visible, infrared: each clip by its own stream.
         visible_counterpart, infrared_counterpart: the same clips' pseudo-counterparts by the other
-            stream, with necks of their own.
+            stream, with necks of their own. None where both lights share a stream.
         fused_visible, fused_infrared: clip and counterpart fused; what a query is embedded by.
         fused_pair: the true pair fused, row by row. The fused ones are None without fusion.
     """
 
     visible: HeadOutput
     infrared: HeadOutput
-    visible_counterpart: HeadOutput
-    infrared_counterpart: HeadOutput
-    fused_visible: HeadOutput | None
-    fused_infrared: HeadOutput | None
-    fused_pair: HeadOutput | None
+    visible_counterpart: HeadOutput | None = None
+    infrared_counterpart: HeadOutput | None = None
+    fused_visible: HeadOutput | None = None
+    fused_infrared: HeadOutput | None = None
+    fused_pair: HeadOutput | None = None
 
 
 class Cmft(nn.Module):
@@ -143,15 +155,20 @@ class Cmft(nn.Module):
         self.preprocessing = preprocessing
         self.frames = options.frames
         self.counterpart = GreyCounterpart(preprocessing)
+        kinds = (_SHARED,) if options.shared_streams else _KINDS
         self.streams = nn.ModuleDict(
             {
                 kind: create_backbone(
                     options.backbone, last_stride=options.last_stride, stride_in_1x1=options.stride_in_1x1
                 )
-                for kind in _KINDS
+                for kind in kinds
             }
         )
         trunk = self.stream(Modality.VISIBLE)
+        size = None
+        if options.stream_pool == "depthwise":
+            stride = trunk.strides[options.stream_levels[0]]
+            size = (preprocessing.height_px // stride, preprocessing.width_px // stride)
         self.stream_heads = nn.ModuleDict(
             {
                 kind: StreamHead(
@@ -160,13 +177,14 @@ class Cmft(nn.Module):
                     options.stream_parts,
                     options.pooling_exponent,
                     options.stream_dim,
+                    size,
                 )
-                for kind in _KINDS
+                for kind in kinds
             }
         )
         shared = not options.neck_per_modality
-        kinds = (*_KINDS, *_COUNTERPARTS.values())
-        self.stream_out = NeckAndClassifier(options.stream_dim, kinds, options.identities, shared_neck=shared)
+        necks = _KINDS if options.shared_streams else (*_KINDS, *_COUNTERPARTS.values())
+        self.stream_out = NeckAndClassifier(options.stream_dim, necks, options.identities, shared_neck=shared)
         self.fusion: FusionTrunk | None = None
         self.fused_out: NeckAndClassifier | None = None
         if options.fusion:
@@ -193,18 +211,27 @@ class Cmft(nn.Module):
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.config).items()}
 
     def stream(self, modality: Modality) -> Backbone:
-        backbone = self.streams[modality.value]
+        backbone = self.streams[_SHARED if self.config.shared_streams else modality.value]
         assert isinstance(backbone, Backbone)  # noqa: S101 - built above; tells the type checker
         return backbone
 
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
-        """Start both streams from the same released ImageNet weights. ValueError if they do not fit."""
+        """Start both streams from the same released weights, and their heads from what is under ``head.``.
+
+        Raises:
+            ValueError: they do not fit.
+        """
+        trunk = {name: value for name, value in state.items() if not name.startswith(_HEAD)}
+        head = {name.removeprefix(_HEAD): value for name, value in state.items() if name.startswith(_HEAD)}
         for modality in Modality:
-            self.stream(modality).load_imagenet(dict(state))
+            self.stream(modality).load_imagenet(trunk)
+            if head and self.config.stream_pool == "depthwise":
+                self._stream_head(modality).start_from(head)
 
     def trunk_parameters(self) -> list[nn.Parameter]:
-        """What `load_pretrained` fills."""
-        return list(self.streams.parameters())
+        """What `load_pretrained` may fill."""
+        heads = self.stream_heads.parameters() if self.config.stream_pool == "depthwise" else ()
+        return [*self.streams.parameters(), *heads]
 
     def forward(
         self,
@@ -222,9 +249,11 @@ class Cmft(nn.Module):
         """
         if visible.shape != infrared.shape:
             raise ValueError(f"expected halves of one shape, got {list(visible.shape)} and {list(infrared.shape)}")
-        rows = len(visible)
         seen, frames = fold(visible, self.frames)
         night, _ = fold(infrared, self.frames)
+        if self.config.shared_streams and self.fusion is None:
+            maps = self._maps(torch.cat((seen, night)), Modality.VISIBLE, frames, max(self.config.stream_levels))
+            return self._shared_output(self._stream_features(maps, Modality.VISIBLE, frames))
         seen_other = (
             self.counterpart(seen) if visible_counterpart is None else fold(visible_counterpart, self.frames)[0]
         )
@@ -234,33 +263,51 @@ class Cmft(nn.Module):
         last = 5 if self.fusion is not None else max(self.config.stream_levels)
         visible_maps = self._maps(torch.cat((seen, night_other)), Modality.VISIBLE, frames, last)
         infrared_maps = self._maps(torch.cat((seen_other, night)), Modality.INFRARED, frames, last)
+        fused = self._fused(visible_maps, infrared_maps, frames)
+        half = len(seen)
+        if self.config.shared_streams:
+            own = {stage: torch.cat((maps[:half], infrared_maps[stage][half:])) for stage, maps in visible_maps.items()}
+            return replace(self._shared_output(self._stream_features(own, Modality.VISIBLE, frames)), **fused)
+        rows = len(visible)
         visible_rows, night_other_rows = torch.split(
             self._stream_features(visible_maps, Modality.VISIBLE, frames), rows
         )
         seen_other_rows, infrared_rows = torch.split(
             self._stream_features(infrared_maps, Modality.INFRARED, frames), rows
         )
-        fused_visible = fused_infrared = fused_pair = None
-        if self.fusion is not None and self.fused_out is not None:
-            own = self.fusion(visible_maps, infrared_maps, frames)
-            cut = rows * frames
-            pair = self.fusion(
-                {stage: maps[:cut] for stage, maps in visible_maps.items()},
-                {stage: maps[cut:] for stage, maps in infrared_maps.items()},
-                frames,
-            )
-            fused_visible = self.fused_out(own[:rows], Modality.VISIBLE.value)
-            fused_infrared = self.fused_out(own[rows:], Modality.INFRARED.value)
-            fused_pair = self.fused_out(pair, _PAIR)
         return CmftOutput(
             visible=self.stream_out(visible_rows, Modality.VISIBLE.value),
             infrared=self.stream_out(infrared_rows, Modality.INFRARED.value),
             visible_counterpart=self.stream_out(seen_other_rows, _COUNTERPARTS[Modality.VISIBLE]),
             infrared_counterpart=self.stream_out(night_other_rows, _COUNTERPARTS[Modality.INFRARED]),
-            fused_visible=fused_visible,
-            fused_infrared=fused_infrared,
-            fused_pair=fused_pair,
+            **fused,
         )
+
+    def _shared_output(self, features: Tensor) -> CmftOutput:
+        """Both halves of the rows of one stream."""
+        visible, infrared = features.chunk(2)
+        return CmftOutput(
+            visible=self.stream_out(visible, Modality.VISIBLE.value),
+            infrared=self.stream_out(infrared, Modality.INFRARED.value),
+        )
+
+    def _fused(self, visible: StageMaps, infrared: StageMaps, frames: int) -> dict[str, HeadOutput]:
+        """What the fusion makes of clips and counterparts, and of true pairs; nothing without a fusion."""
+        if self.fusion is None or self.fused_out is None:
+            return {}
+        own = self.fusion(visible, infrared, frames)
+        rows = len(own) // 2
+        cut = rows * frames
+        pair = self.fusion(
+            {stage: maps[:cut] for stage, maps in visible.items()},
+            {stage: maps[cut:] for stage, maps in infrared.items()},
+            frames,
+        )
+        return {
+            "fused_visible": self.fused_out(own[:rows], Modality.VISIBLE.value),
+            "fused_infrared": self.fused_out(own[rows:], Modality.INFRARED.value),
+            "fused_pair": self.fused_out(pair, _PAIR),
+        }
 
     def embed(self, pictures: Tensor, modality: Modality) -> Tensor:
         """Embed pictures or clips of one kind of light; see `models.registry.ReidNetwork`.
@@ -290,8 +337,13 @@ class Cmft(nn.Module):
         return maps
 
     def _stream_features(self, maps: StageMaps, modality: Modality, frames: int) -> Tensor:
-        features: Tensor = self.stream_heads[modality.value](maps, frames)
+        features: Tensor = self._stream_head(modality)(maps, frames)
         return features
+
+    def _stream_head(self, modality: Modality) -> StreamHead:
+        head = self.stream_heads[_SHARED if self.config.shared_streams else modality.value]
+        assert isinstance(head, StreamHead)  # noqa: S101 - built above; tells the type checker
+        return head
 
 
 @register_model(Cmft.name)

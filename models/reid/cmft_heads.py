@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, cat, nn, zeros
 
 from models.layers.ccf import CrossModalFusion
-from models.layers.gem import PartPool
+from models.layers.gem import DepthwisePool, PartPool
 from models.reid.backbones import StageMaps
 from models.reid.heads import frame_mean
 
@@ -22,19 +22,44 @@ class StreamHead(nn.Module):
     Args:
         channels: of each level.
         levels: stages to pool, parts: stripes of each level.
+        size: height and width of the maps, to weigh each place of them instead (`DepthwisePool`).
     """
 
     offset: Tensor
 
     def __init__(
-        self, channels: dict[int, int], levels: Sequence[int], parts: Sequence[int], exponent: float, dim: int
+        self,
+        channels: dict[int, int],
+        levels: Sequence[int],
+        parts: Sequence[int],
+        exponent: float,
+        dim: int,
+        size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         self.levels = tuple(levels)
-        self.pools = nn.ModuleList(PartPool(count, exponent) for count in parts)
+        self.pools = nn.ModuleList(
+            PartPool(count, exponent) if size is None else DepthwisePool(channels[level], *size)
+            for level, count in zip(levels, parts, strict=True)
+        )
         self.pooled_dim = sum(channels[level] * count for level, count in zip(levels, parts, strict=True))
         self.register_buffer("offset", zeros(self.pooled_dim))
         self.project = nn.Linear(self.pooled_dim, dim, bias=False)
+
+    def start_from(self, released: Mapping[str, Tensor]) -> None:
+        """Take a released head's ``pool.*`` and, where the dimensions are its own, ``project.weight``.
+
+        Raises:
+            ValueError: a head of another shape.
+        """
+        pool = {name.removeprefix("pool."): value for name, value in released.items() if name.startswith("pool.")}
+        own = self.pools[0].state_dict()
+        if len(self.pools) != 1 or {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in pool.items()}:
+            raise ValueError("expected a stream head of one depthwise pool over maps of the released head's size")
+        self.pools[0].load_state_dict(pool)
+        weight = released["project.weight"]
+        if weight.shape == self.project.weight.shape:
+            self.project.load_state_dict({"weight": weight})
 
     def pool(self, maps: StageMaps) -> Tensor:
         """Maps of F frames -> ``[F, pooled_dim]``."""

@@ -16,7 +16,7 @@ _INFRARED, _VISIBLE = 1, 2  # HITSZ-VCM's numbers
 def write_lists(
     out: Path, options: ReidOptions, parts: dict[Part, tuple[int, ...]], records: dict[int, dict[str, Any]]
 ) -> None:
-    """Writes ``exp/*_id.txt`` (sysu-mm01) or ``info/*`` (hitsz-vcm)."""
+    """Writes ``exp/*_id.txt`` (sysu-mm01) or ``info/*`` (hitsz-vcm, whose own lists name nobody for validation)."""
     if options.layout == "sysu-mm01":
         for camera in range(1, 7):
             (out / f"cam{camera}").mkdir(exist_ok=True)
@@ -25,6 +25,8 @@ def write_lists(
                 _write(out / "exp" / f"{part}_id.txt", ",".join(map(str, people)))
         return
     _hitsz(out, "train", sorted((*parts["train"], *parts["val"])), records)
+    if parts["val"]:
+        _write(out / "info" / "val_id.txt", ",".join(map(str, parts["val"])))
     tracks = _hitsz(out, "test", parts["test"], records)
     queries = [row for row, light in enumerate(tracks, start=1) if light == _INFRARED]
     _write(out / "info" / "query_IDX.txt", "\n".join(map(str, queries)))

@@ -30,8 +30,8 @@ class ReidOptions:
         frames: pictures of one passage.
         seconds: that they span.
         test_share: share of the people that are for the test.
-        validation_share: share that is for validation (``sysu-mm01`` lists them; ``hitsz-vcm`` has no such list, and
-            they are in its training part).
+        validation_share: share that is for validation; in ``hitsz-vcm``, whose lists know no such part, they are in
+            the training part too, and a list of ours names them.
     """
 
     identities: int

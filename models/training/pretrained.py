@@ -12,8 +12,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from models.registry import ReidNetwork
+from models.reid.backbones.osnet import released_state
 from models.training.errors import TrainingError
+from models.training.openvino_ir import float_constants
 from models.weights import WeightsError, fetch_weights, list_weights
 
 __all__ = ["NO_WEIGHTS", "load_pretrained", "read_state"]
@@ -22,6 +25,8 @@ NO_WEIGHTS = "none"
 _BY_HAND = {
     "resnet50": "torchvision's ResNet-50, ImageNet (file resnet50-0676ba61.pth or resnet50-11ad3fa6.pth of "
     "download.pytorch.org/models)",
+    "person-reidentification-retail-0287": "Open Model Zoo's person-reidentification-retail-0287 (its .xml, with the "
+    ".bin beside it, of FP32)",
     "crossvit_small_240": "timm's crossvit_small_240.in1k (model.safetensors on Hugging Face)",
     "crossvit_tiny_240": "timm's crossvit_tiny_240.in1k (model.safetensors on Hugging Face)",
 }
@@ -29,6 +34,9 @@ _BY_HAND = {
 
 def load_pretrained(network: nn.Module, source: str, cache_dir: Path | None) -> str:
     """Fill the network's trunk.
+
+    A checkpoint of ours fills everything it has (heads, necks) in a network of the same kind, so that one recipe goes
+    on where another ended; layers that it lacks stay as they are.
 
     Args:
         source: a name that `models.weights.fetch_weights` knows, a path, ``none`` or nothing.
@@ -57,18 +65,47 @@ def load_pretrained(network: nn.Module, source: str, cache_dir: Path | None) -> 
     else:
         path = Path(source)
     try:
+        checkpoint = _checkpoint_of_ours(path)
+        if checkpoint is not None:
+            _go_on_from(network, checkpoint)
+            return f"{checkpoint.label} ({checkpoint.model_hash[:12]})"
         cast(ReidNetwork, network).load_pretrained(read_state(path))
     except ValueError as error:
         raise TrainingError(f"{path}: {error}") from error
     return path.stem if source == str(path) else source
 
 
+def _checkpoint_of_ours(path: Path) -> Checkpoint | None:
+    try:
+        return load_checkpoint(path) if path.suffix == ".safetensors" else None
+    except CheckpointError:
+        return None
+
+
+def _go_on_from(network: nn.Module, checkpoint: Checkpoint) -> None:
+    own = network.state_dict()
+    kept = {k: v.float() if v.is_floating_point() else v for k, v in checkpoint.state.items() if k in own}
+    lost = sorted(checkpoint.state.keys() - own.keys())
+    wrong = [name for name, value in kept.items() if value.shape != own[name].shape]
+    if checkpoint.architecture != cast(ReidNetwork, network).name or lost or wrong:
+        raise ValueError(
+            f"expected a checkpoint of {cast(ReidNetwork, network).name} with layers this one has too, got one of "
+            f"{checkpoint.architecture}; not to be placed: {', '.join([*lost, *wrong][:3]) or 'none'}"
+        )
+    network.load_state_dict({**own, **kept})
+
+
 def read_state(path: Path) -> Mapping[str, Tensor]:
     """Tensors by name out of a ``.safetensors`` file or a torch file (read without running code), as float32.
 
+    An OpenVINO IR (``.xml``) has no names of ours: it is taken for ``person-reidentification-retail-0287``.
+
     Raises:
         TrainingError: no such file, or none that holds tensors by name.
+        ValueError: another network's IR.
     """
+    if path.suffix == ".xml":
+        return released_state(float_constants(path))
     try:
         if path.suffix == ".safetensors":
             found: object = load_file(path)

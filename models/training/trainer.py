@@ -79,7 +79,8 @@ class Trainer:
             if device.type != "cuda":
                 raise TrainingError("training.sync_batch_norm: expected CUDA, which it is made for")
             self._network = nn.SyncBatchNorm.convert_sync_batchnorm(self._network)  # type: ignore[no-untyped-call]
-        self._network.to(device)
+        # Convolutions are faster so, on both kinds of machine.
+        self._network.to(device, memory_format=torch.channels_last)
         self._frames = recipe.batch.frames or cast(ReidNetwork, self._network).frames
         self._loader = training_loader(
             dataset.train,

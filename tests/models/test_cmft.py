@@ -9,7 +9,7 @@ from models.registry import create_model, list_models
 from models.reid import Cmft, CmftOptions
 from models.types import Modality
 
-BACKBONES = ["mobilenetv2", "resnet50"]
+BACKBONES = ["mobilenetv2", "osnet", "resnet50"]
 SMALL = {"fusion_width": 64, "final_width": 64, "fused_dim": 48, "stream_dim": 32, "frames": 3}
 
 
@@ -186,6 +186,57 @@ def test_counterparts_move_no_neck_a_query_is_embedded_by() -> None:
         torch.testing.assert_close(norm.running_mean, norm.momentum * head.feature.mean(dim=0))
 
 
+def test_lights_that_share_a_stream_differ_by_their_necks_alone() -> None:
+    model = settled("osnet", shared_streams=True, embedding="both", identities=5)
+    assert model.stream(Modality.VISIBLE) is model.stream(Modality.INFRARED)
+    with torch.no_grad():
+        output = model(clips(), clips(seed=1))
+    assert output.visible_counterpart is None
+    assert output.infrared_counterpart is None
+    assert output.fused_pair is not None
+    assert torch.equal(model(clips(), clips()).visible.feature, model(clips(), clips()).infrared.feature)
+    for modality, head in ((Modality.VISIBLE, output.visible), (Modality.INFRARED, output.infrared)):
+        seed = 0 if modality is Modality.VISIBLE else 1
+        with torch.inference_mode():
+            stream = model.embed(clips(seed=seed), modality)[:, -32:] * 2**0.5
+        torch.testing.assert_close(stream, torch.nn.functional.normalize(head.embedding), rtol=1e-4, atol=1e-5)
+
+
+def test_a_shared_stream_without_fusion_needs_no_counterparts() -> None:
+    model = network(
+        "osnet", shared_streams=True, fusion=False, fusion_stages=(), embedding="stream", identities=5, frames=1
+    )
+    runs: list[int] = []
+    model.stream(Modality.VISIBLE).register_forward_pre_hook(lambda _module, given: runs.append(len(given[0])))
+    output = model(clips(frames=1)[:, 0], clips(frames=1, seed=1)[:, 0])
+    assert runs == [4]
+    assert output.fused_visible is None
+    output.visible.logits.sum().backward()
+
+
+def released_head(height: int, width: int) -> dict[str, Tensor]:
+    return {
+        "pool.weight": torch.rand(256, 1, height, width),
+        "pool.bias": torch.rand(256),
+        "project.weight": torch.rand(32, 256),
+    }
+
+
+def test_a_depthwise_pool_starts_from_a_released_head() -> None:
+    options = {"shared_streams": True, "stream_pool": "depthwise", "stream_dim": 32}
+    model = create_model("cmft", preprocessing=Preprocessing(64, 32), backbone="osnet", **{**SMALL, **options})
+    assert isinstance(model, Cmft)
+    head = released_head(4, 2)
+    trunk = {name: value + 0.5 for name, value in model.stream(Modality.VISIBLE).state_dict().items()}
+    model.load_pretrained({**trunk, **{f"head.{name}": value for name, value in head.items()}})
+    state = model.state_dict()
+    assert torch.equal(state["stream_heads.both.project.weight"], head["project.weight"])
+    assert torch.equal(state["stream_heads.both.pools.0.weight"], head["pool.weight"])
+    assert {id(p) for p in model.stream_heads.parameters()} <= {id(p) for p in model.trunk_parameters()}
+    with pytest.raises(ValueError, match="maps of the released head's size"):
+        model.load_pretrained({**trunk, **{f"head.{name}": value for name, value in released_head(16, 8).items()}})
+
+
 def test_one_branch_form_runs() -> None:
     model = network(fusion_branches=1, fusion_stages=(), fusion_bias=False).eval()
     with torch.inference_mode():
@@ -212,6 +263,9 @@ def test_wrong_pictures_are_refused(shape: tuple[int, ...], message: str) -> Non
         ({"fusion_stages": (5, 4)}, "ascending stages"),
         ({"fusion_stages": (1,)}, "stages of 2..5"),
         ({"stream_levels": (4, 5), "stream_parts": (1,)}, "expected one number a level"),
+        ({"stream_pool": "max"}, "expected gem or depthwise, got 'max'"),
+        ({"stream_pool": "depthwise", "stream_parts": (2,)}, r"expected \(1,\) with a depthwise pool"),
+        ({"backbone": "osnet", "last_stride": 2}, "OSNet's last stage"),
         ({"last_stride": 3}, "expected 1 or 2, got 3"),
         ({"stride_in_1x1": True}, "matter of ResNet"),
     ],

@@ -5,7 +5,16 @@ import pytest
 import torch
 from torch import nn
 
-from models.layers import BNNeck, CrossAttention, CrossModalFusion, GeM, GreyCounterpart, PartPool, temporal_shift
+from models.layers import (
+    BNNeck,
+    CrossAttention,
+    CrossModalFusion,
+    DepthwisePool,
+    GeM,
+    GreyCounterpart,
+    PartPool,
+    temporal_shift,
+)
 from models.preprocessing import Preprocessing
 
 
@@ -35,6 +44,18 @@ def test_part_pool_pools_each_stripe_by_itself() -> None:
 def test_part_pool_refuses_a_height_it_cannot_divide() -> None:
     with pytest.raises(ValueError, match="expected a height that 3 parts divide, got 8"):
         PartPool(3)(torch.zeros(1, 2, 8, 2))
+
+
+def test_depthwise_pool_starts_as_the_mean_and_weighs_every_place() -> None:
+    maps = torch.randn(2, 3, 4, 2, generator=torch.Generator().manual_seed(2))
+    pool = DepthwisePool(3, 4, 2)
+    torch.testing.assert_close(pool(maps), maps.mean(dim=(2, 3)))
+    with torch.no_grad():
+        pool.weight.copy_(torch.randn(3, 1, 4, 2, generator=torch.Generator().manual_seed(3)))
+    convolved = nn.functional.conv2d(maps, pool.weight, pool.bias, groups=3)
+    torch.testing.assert_close(pool(maps), convolved[:, :, 0, 0])
+    with pytest.raises(ValueError, match="expected maps of 4 x 2, got 4 x 4"):
+        pool(torch.zeros(1, 3, 4, 4))
 
 
 def test_gem_has_finite_gradients_on_an_empty_map() -> None:

@@ -16,6 +16,10 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "weighted regularised": lambda v, i, c: losses.weighted_regularised_triplet(torch.cat((v, i)), c.repeat(2)),
     "squared": lambda v, i, c: losses.squared_weighted_triplet(torch.cat((v, i)), c.repeat(2)),
     "cross": lambda v, i, c: losses.cross_loss((v, i, v + i), c),
+    "contrastive": lambda v, i, c: losses.supervised_contrastive(torch.cat((v, i)), c.repeat(2)),
+    "contrastive across": lambda v, i, c: losses.supervised_contrastive(
+        torch.cat((v, i)), c.repeat(2), groups=torch.arange(2).repeat_interleave(len(c))
+    ),
     "msrl": losses.msrl_loss,
     "msrl fused": lambda v, i, c: losses.msrl_fused_loss(v + i, c, v, i),
     "mdl": losses.mdl_loss,
@@ -120,7 +124,7 @@ def test_autocast_changes_nothing(name: str) -> None:
     torch.testing.assert_close(cast, plain, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", [*TRIPLETS, "cross", "msrl", "msrl fused", "mdl"])
+@pytest.mark.parametrize("name", [*TRIPLETS, "contrastive", "contrastive across", "cross", "msrl", "msrl fused", "mdl"])
 def test_the_order_of_rows_does_not_matter(name: str) -> None:
     visible, infrared = drawn(14), drawn(15)
     order = torch.randperm(R, generator=torch.Generator().manual_seed(0))
@@ -144,6 +148,7 @@ def test_gaps_say_which_anchors_count() -> None:
         (lambda: losses.identity_loss(torch.zeros(8, 4), FOUR, smoothing=2.0), "smoothing: expected 0..1, got 2.0"),
         (lambda: losses.msrl_loss(torch.zeros(8, 2), torch.zeros(4, 2), FOUR), r"infrared: expected floating \[8, D\]"),
         (lambda: losses.mdl_loss(torch.zeros(8, 2), torch.zeros(8, 2).long(), FOUR), "infrared: expected floating"),
+        (lambda: losses.supervised_contrastive(torch.zeros(8, 2), FOUR, 0.0), "temperature: expected above 0, got 0.0"),
         (lambda: losses.cross_loss([], FOUR), "features: expected at least one matrix, got none"),
         (
             lambda: losses.dense_triplet(*(torch.zeros(2, 3, 4),) * 3, torch.zeros(2, 3)),

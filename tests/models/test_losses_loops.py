@@ -53,6 +53,21 @@ def batch_hard(rows: Rows, classes: list[int], margin: float) -> float:
     return mean(terms)
 
 
+def contrastive(rows: Rows, classes: list[int], temperature: float, groups: list[int] | None) -> float:
+    def cosine(a: Sequence[float], b: Sequence[float]) -> float:
+        return sum(x * y for x, y in zip(a, b, strict=True)) / math.hypot(*a) / math.hypot(*b)
+
+    terms = []
+    for i, a in enumerate(rows):
+        others = [j for j in range(len(rows)) if (j != i if groups is None else groups[j] != groups[i])]
+        scores = {j: cosine(a, rows[j]) / temperature for j in others}
+        positives = [j for j in others if classes[j] == classes[i]]
+        if positives:
+            log_sum = math.log(sum(math.exp(s) for s in scores.values()))
+            terms.append(-mean([scores[j] - log_sum for j in positives]))
+    return mean(terms)
+
+
 def gaps(rows: Rows, classes: list[int]) -> list[float]:
     found = []
     for i, a in enumerate(rows):
@@ -146,6 +161,19 @@ def test_triplets(name: str, classes: list[int], dim: int, dtype: torch.dtype) -
     loss, loop = ONE_MATRIX[name]
     rows = drawn(len(classes), dim, dtype, seed=1)
     check(loss(rows, torch.tensor(classes)), loop(rows.tolist(), classes), dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("classes", "dim"), SHAPES)
+@pytest.mark.parametrize("temperature", [0.1, 1.0])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_contrastive(classes: list[int], dim: int, temperature: float, grouped: bool, dtype: torch.dtype) -> None:
+    rows = drawn(len(classes), dim, dtype, seed=7)
+    groups = [i % 2 for i in range(len(classes))] if grouped else None
+    found = losses.supervised_contrastive(
+        rows, torch.tensor(classes), temperature, None if groups is None else torch.tensor(groups)
+    )
+    check(found, contrastive(rows.tolist(), classes, temperature, groups), dtype)
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.1, 5.0])

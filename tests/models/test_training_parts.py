@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from models.checkpoint import Checkpoint, save_checkpoint
 from models.data.batch import TrainingBatch
 from models.training import TrainingError, embed_samples
 from models.training.building import build_network, describe_run
@@ -151,6 +152,25 @@ def test_weights_of_another_trunk_are_refused(tmp_path: Path) -> None:
     network = build_network(small_recipe("afen"), small_dataset(tmp_path, takes=1))
     with pytest.raises(TrainingError, match=r"resnet.pth: not the weights of a MobileNetV2"):
         load_pretrained(network, str(tmp_path / "resnet.pth"), None)
+
+
+def test_a_checkpoint_of_ours_fills_all_it_has(tmp_path: Path) -> None:
+    dataset = small_dataset(tmp_path, takes=1)
+    alone = small_recipe("cmft", "network.options.fusion=false", "network.options.embedding='stream'")
+    first = build_network(alone, dataset)
+    plain = {**first.options, "identities": 0}
+    state = {k: v + 0.25 for k, v in first.state_dict().items() if "classifier" not in k and v.is_floating_point()}
+    state |= {k: v for k, v in first.state_dict().items() if not v.is_floating_point()}
+    path = tmp_path / "first.safetensors"
+    save_checkpoint(Checkpoint("cmft", plain, first.preprocessing, state, "first of two"), path)
+    second = build_network(small_recipe("cmft"), dataset)
+    before = {name: value.clone() for name, value in second.state_dict().items()}
+    assert load_pretrained(second, str(path), None).startswith("first of two (")
+    for name, value in second.state_dict().items():
+        assert torch.equal(value, state.get(name, before[name])), name
+    other = build_network(small_recipe("afen"), dataset)
+    with pytest.raises(TrainingError, match=r"expected a checkpoint of afen .* got one of cmft"):
+        load_pretrained(other, str(path), None)
 
 
 @pytest.mark.skipif(not RELEASED.is_file(), reason="the released ResNet-50 is not beside the repository")

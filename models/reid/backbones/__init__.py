@@ -2,6 +2,7 @@
 
 from models.reid.backbones.base import Backbone, StageMaps, create_backbone
 from models.reid.backbones.mobilenetv2 import MobileNetV2
+from models.reid.backbones.osnet import OSNet
 from models.reid.backbones.resnet import ResNet50
 
-__all__ = ["Backbone", "MobileNetV2", "ResNet50", "StageMaps", "create_backbone"]
+__all__ = ["Backbone", "MobileNetV2", "OSNet", "ResNet50", "StageMaps", "create_backbone"]

@@ -15,6 +15,7 @@ from models.losses import (
     batch_hard_triplet,
     identity_loss,
     squared_weighted_triplet,
+    supervised_contrastive,
     weighted_gaps,
     weighted_regularised_triplet,
 )
@@ -59,6 +60,7 @@ class Rows:
     """Rows of several heads, one after the other, for losses that compare them all."""
 
     features: Tensor
+    embeddings: Tensor
     logits: Tensor
     classes: Tensor
 
@@ -68,7 +70,8 @@ def joined(heads: Sequence[HeadOutput], classes: Tensor) -> Rows:
     logits = [head.logits for head in heads if head.logits is not None]
     if len(logits) != len(heads):
         raise ValueError("expected a network with a classifier (identities > 0), got one without")
-    return Rows(torch.cat([head.feature for head in heads]), torch.cat(logits), classes.repeat(len(heads)))
+    features, embeddings = ([getattr(head, name) for head in heads] for name in ("feature", "embedding"))
+    return Rows(torch.cat(features), torch.cat(embeddings), torch.cat(logits), classes.repeat(len(heads)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,15 @@ class RetrievalOptions:
         if self.triplet == "adaptive":
             return adaptive_weight_triplet(features, classes, margin)
         return batch_hard_triplet(features, classes, margin)
+
+    def contrast(self, rows: Rows, temperature: float) -> Tensor:
+        """Supervised contrast after the necks, of rows whose first half is visible and whose second is infrared.
+
+        Half among all rows, half across the lights.
+        """
+        lights = torch.arange(2, device=rows.classes.device).repeat_interleave(len(rows.classes) // 2)
+        among_all = supervised_contrastive(rows.embeddings, rows.classes, temperature)
+        return (among_all + supervised_contrastive(rows.embeddings, rows.classes, temperature, lights)) / 2
 
     def figures(self, rows: Rows) -> dict[str, Tensor]:
         """The mean magnitude of the weighted gaps for the squared triplet, whose slope grows with it."""

@@ -6,7 +6,8 @@ Mukhtar and Khan, eqs. 7-17, with these readings:
   all rows that went through it: visible clips with their counterparts and infrared clips with theirs, because
   a query of either light is embedded that way. True pairs are a third family, which a query never belongs
   to; they carry the identity loss and L^Fus alone, the term ``pair``.
-- The identity loss is, like L_cross, the sum over X.
+- The identity loss is, like L_cross, the sum over X; so is the supervised contrast, which is ours.
+- Lights that share a stream have one feature X less, and no counterparts in it.
 """
 
 from __future__ import annotations
@@ -30,24 +31,30 @@ REFINEMENTS = ("streams", "fused", "literal")
 
 @dataclass(frozen=True, slots=True)
 class CmftObjective(RetrievalOptions):
-    """Its terms: ``id``, ``cross``, ``msrl``, ``mdl`` and ``pair``.
+    """Its terms: ``id``, ``cross``, ``msrl``, ``mdl``, ``pair`` and ``contrast``.
 
     Attributes:
         margin: 0.1 in the paper.
         refine: what MSRL and MDL compare. ``streams``: each light's clips by their own stream, PMT's form.
             ``fused``: each light's fused clips, PMT's form. ``literal``: eq. 13 as printed, with D^cross among
             the fused pairs; MDL as for ``streams``.
+        temperature: of ``contrast``.
+        counterparts: whether batches come with randomly drawn ones; without them a fusion is shown grey copies, and
+            lights that share a stream need none.
     """
 
     margin: float | None = 0.1
     refine: str = "streams"
-    terms: ClassVar[tuple[str, ...]] = ("id", "cross", "msrl", "mdl", "pair")
-    counterparts: ClassVar[bool] = True
+    temperature: float = 0.1
+    counterparts: bool = True
+    terms: ClassVar[tuple[str, ...]] = ("id", "cross", "msrl", "mdl", "pair", "contrast")
 
     def __post_init__(self) -> None:
         RetrievalOptions.__post_init__(self)
         if self.refine not in REFINEMENTS:
             raise ValueError(f"refine: expected {', '.join(REFINEMENTS)}, got {self.refine!r}")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature: expected above 0, got {self.temperature}")
 
     def __call__(
         self, network: nn.Module, batch: TrainingBatch, wanted: Collection[str] | None = None
@@ -62,15 +69,19 @@ class CmftObjective(RetrievalOptions):
             "msrl": lambda: self._msrl(output, batch.classes),
             "mdl": lambda: mdl_loss(*self._compared(output), batch.classes),
             "pair": lambda: self._pair(output, batch.classes),
+            "contrast": lambda: _sum([self.contrast(rows, self.temperature) for rows in by_feature]),
         }
         return chosen(terms, wanted)
 
     @staticmethod
     def _by_feature(output: CmftOutput, classes: Tensor) -> list[Rows]:
-        found = [
-            joined((output.visible, output.infrared_counterpart), classes),
-            joined((output.visible_counterpart, output.infrared), classes),
-        ]
+        if output.visible_counterpart is None or output.infrared_counterpart is None:
+            found = [joined((output.visible, output.infrared), classes)]
+        else:
+            found = [
+                joined((output.visible, output.infrared_counterpart), classes),
+                joined((output.visible_counterpart, output.infrared), classes),
+            ]
         if output.fused_visible is not None and output.fused_infrared is not None:
             found.append(joined((output.fused_visible, output.fused_infrared), classes))
         return found
