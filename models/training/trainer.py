@@ -81,7 +81,9 @@ class Trainer:
             self._network = nn.SyncBatchNorm.convert_sync_batchnorm(self._network)  # type: ignore[no-untyped-call]
         # Convolutions are faster so, on both kinds of machine.
         self._network.to(device, memory_format=torch.channels_last)
-        self._frames = recipe.batch.frames or cast(ReidNetwork, self._network).frames
+        own = cast(ReidNetwork, self._network).frames
+        self._frames = recipe.batch.frames or own
+        self._judged_frames = own if own > 1 else self._frames
         self._loader = training_loader(
             dataset.train,
             recipe.preprocessing(),
@@ -158,7 +160,7 @@ class Trainer:
             self._run,
             self.place,
             start=self._start,
-            frames=self._frames,
+            frames=self._judged_frames,
             device=device,
             workers=self._workers,
         )
@@ -252,7 +254,7 @@ class Trainer:
             self._shown,
             self._dataset.validation,
             self._dataset.protocol,
-            frames=self._frames,
+            frames=self._judged_frames,
             workers=self._workers,
             progress=lambda _, share: self._progress(f"validating epoch {place.epoch}/{training.epochs}", share),
         )

@@ -141,8 +141,15 @@ def test_without_a_validation_part_the_last_epoch_is_kept(tmp_path: Path) -> Non
     assert load_checkpoint(result.checkpoint).calibration == Calibration()
 
 
-def test_trackers_distance_is_fitted_on_single_pictures_of_tracklets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("network", "changes"),
+    [
+        ("afen", ("batch.frames=3",)),
+        ("cmft", ("network.options.frames=3", "batch.frames=1")),  # learns from pictures, is asked with clips
+    ],
+)
+def test_tracklets_are_judged_whole_and_the_trackers_distance_is_fitted_on_single_pictures(
+    network: str, changes: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fitted = {}
 
@@ -152,7 +159,7 @@ def test_trackers_distance_is_fitted_on_single_pictures_of_tracklets(
 
     monkeypatch.setattr("models.training.finishing.fit_promises", fit)
     dataset = small_dataset(tmp_path, frames=3)
-    recipe = small_recipe("afen", "batch.frames=3", "training.epochs=1")
+    recipe = small_recipe(network, *changes, "training.epochs=1")
     checkpoint = load_checkpoint(train(recipe, dataset, tmp_path / "run").checkpoint)
     assert (checkpoint.tracklet_frames, checkpoint.association_distance) == (3, 0.25)
     for what, frames in (("tracklets", 3), ("crops", 1)):

@@ -80,7 +80,7 @@ class BatchOptions(_Table):
         identities: P, at least two: every loss of pairs needs somebody else.
         samples: K.
         frames: of a clip; 0 for as many as the network is made for. Networks of single pictures average over
-            the frames of longer clips.
+            the frames of longer clips; a network of clips may learn from single pictures (1) and is judged by clips.
     """
 
     identities: Annotated[int, Field(ge=2)]
