@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from models.synthetic.renderer import Lamp, Light, View
 from models.synthetic.scenes import KINDS, Scene, draw_light, draw_scene
 from models.synthetic.sensor import Sensor, draw_sensor
 
-__all__ = ["Camera", "draw_camera"]
+__all__ = ["Camera", "at_night", "draw_camera"]
 
 Floats = NDArray[np.float32]
 _FAR_M = 70.0
@@ -124,6 +124,13 @@ def draw_camera(world_seed: int, part: str, number: int, infrared: bool) -> Came
         lamp,
         sensor,
     )
+
+
+def at_night(camera: Camera, world_seed: int) -> Camera:
+    """The same colour camera when it has switched its filter away and its lamp on."""
+    generator = np.random.default_rng([world_seed, 6, camera.number])
+    lamp = _lamp(generator, camera.place, camera.target, camera.reach_m)
+    return replace(camera, infrared=True, light=None, lamp=lamp, sensor=draw_sensor(generator, True, False))
 
 
 def _lamp(

@@ -67,6 +67,16 @@ class Studio:
         self._figures: dict[int, Figure] = {}
 
     @property
+    def model(self) -> BodyModel:
+        """The body model."""
+        return self._model
+
+    @property
+    def renderer(self) -> Renderer:
+        """What draws."""
+        return self._renderer
+
+    @property
     def device(self) -> str:
         """What draws, as OpenGL names it."""
         return self._renderer.device

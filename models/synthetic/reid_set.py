@@ -7,14 +7,10 @@ broken-off run is taken up again.
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +22,7 @@ from models.files import replaced_whole
 from models.synthetic.body import BodyModel
 from models.synthetic.cameras import Camera, draw_camera
 from models.synthetic.crops import Studio
+from models.synthetic.processes import in_processes
 from models.synthetic.reid_lists import write_lists
 from models.synthetic.reid_plan import Part, Passage, ReidOptions, passages, split
 from models.synthetic.renderer import probe
@@ -86,7 +83,7 @@ def render_reid_set(
     ]
     waiting = [task for task in every if not _record(out, task.number).is_file()]
     drawn, busy_s, finished = 0, 0.0, len(every) - len(waiting)
-    for crops, seconds in _work(waiting, jobs):
+    for crops, seconds in in_processes(_render_person, waiting, jobs):
         drawn, busy_s, finished = drawn + crops, busy_s + seconds, finished + 1
         if progress is not None:
             progress(finished, len(every), 1000 * busy_s / max(drawn, 1))
@@ -115,42 +112,6 @@ def _claim(out: Path, options: ReidOptions) -> None:
 
 def _record(out: Path, number: int) -> Path:
     return out / _RECORDS / f"{number:04d}.json"
-
-
-def _work(tasks: list[_Task], jobs: int) -> Iterator[tuple[int, float]]:
-    """Crops and seconds of each task as it ends."""
-    if jobs == 1 or len(tasks) < 2:
-        for task in tasks:
-            yield _render_person(task)
-        return
-    with _one_thread_each():
-        pool = ProcessPoolExecutor(min(jobs, len(tasks)), multiprocessing.get_context("spawn"))
-        running: set[Future[tuple[int, float]]] = set()
-        queue = iter(tasks)
-        try:
-            for task in queue:
-                running.add(pool.submit(_render_person, task))
-                if len(running) >= 2 * jobs:
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    yield from (future.result() for future in done)
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started meanwhile draw and multiply with one thread each: more only wait for each other."""
-    names = ("LP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
 
 
 @lru_cache(maxsize=1)

