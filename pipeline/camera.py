@@ -28,6 +28,7 @@ class CameraConfig:
         include, exclude: polygons in fractions of the frame, ``((x, y), ...)``; a person counts where
             the middle of the box's lower edge is.
         min_height_px: smaller persons are ignored.
+        keep_days: sightings are removed when they are so old; None for as long as the settings say.
         enabled: a disabled camera keeps its records and is not connected.
     """
 
@@ -42,6 +43,7 @@ class CameraConfig:
     min_height_px: int = 24
     open_timeout_s: float = 10.0
     read_timeout_s: float = 10.0
+    keep_days: float | None = None
     enabled: bool = True
 
 

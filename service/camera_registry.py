@@ -189,6 +189,8 @@ def check_camera(config: CameraConfig) -> None:
     _check_text("url", config.url, MAX_URL)
     if config.max_fps is not None and not 0 < config.max_fps <= 1000:
         raise ValueError(f"max_fps: expected above 0 and at most 1000, got {config.max_fps}")
+    if config.keep_days is not None and not 0 < config.keep_days <= 36500:
+        raise ValueError(f"keep_days: expected above 0 and at most 36500, got {config.keep_days}")
     if not 1 <= config.min_height_px <= 10_000:
         raise ValueError(f"min_height_px: expected 1 to 10000, got {config.min_height_px}")
     for name in ("open_timeout_s", "read_timeout_s"):
@@ -238,7 +240,7 @@ def _read(text: bytes) -> CameraRecord:
     """Raises ValueError for anything that `_write` would not have written."""
     try:
         stored: dict[str, Any] = json.loads(text)
-        fields = dict(stored["config"])
+        fields = {"keep_days": None, **stored["config"]}
         fields["modality"] = Modality(fields["modality"]) if fields["modality"] else None
         for name in ("include", "exclude"):
             fields[name] = tuple(tuple((x, y) for x, y in polygon) for polygon in fields[name])

@@ -15,7 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
-from service.commands import admin, audit, bench, data, evaluate, serve, synth, train, users, video
+from service.commands import admin, audit, bench, data, evaluate, gallery, serve, synth, train, users, video
 
 __all__ = ["app", "main"]
 
@@ -32,6 +32,7 @@ train.register(app)
 evaluate.register(app)
 users.register(app)
 audit.register(app)
+gallery.register(app)
 app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
 app.add_typer(synth.app, name="synth")

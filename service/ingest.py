@@ -65,6 +65,7 @@ class Ingest:
         self._away_since_s: float | None = None
         self._error: str | None = None
         self._checked_s = self._tidied_s = float("-inf")
+        self._erased_until_s = 0.0
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
@@ -120,7 +121,7 @@ class Ingest:
                 self._spool.wait(0.5)
 
     def _check_server(self) -> None:
-        """Replay what was lately delivered when the server is not the one it was delivered to."""
+        """Replay what was lately delivered when the server is another one; forget what was erased."""
         now_s = time.monotonic()
         if self._away_since_s is None and now_s - self._checked_s < _CHECK_S:
             return
@@ -130,7 +131,10 @@ class Ingest:
             log.warning("Redis was restarted or replaced, recent tracklets are delivered again", count=count)
         if known != run_id:
             self._spool.set_note("run_id", run_id)
-        elif now_s - self._tidied_s > _TIDY_S:
+        erased, self._erased_until_s = self._gallery.erased_since(self._erased_until_s)
+        if erased:
+            self._spool.forget(erased)
+        if known == run_id and now_s - self._tidied_s > _TIDY_S:
             self._spool.tidy()
             self._tidied_s = now_s
         self._checked_s = now_s

@@ -43,6 +43,9 @@ class Metrics:
         self.gallery_left_out = Gauge(
             "tapetum_gallery_left_out", "Tracklets of other models or with broken records.", registry=r
         )
+        self.retention_removed = Counter(
+            "tapetum_retention_removed_total", "Sightings removed because their time was over.", registry=r
+        )
         self.workers = Gauge("tapetum_workers", "Workers seen lately.", registry=r)
         worker = ("worker",)
         self.ingest_queued = Gauge(

@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     )
     metrics_token: SecretStr | None = Field(None, description="Bearer token that may read /metrics.")
     session_hours: float = Field(12.0, gt=0, le=24 * 30)
+    retention_days: float | None = Field(
+        30.0, gt=0, le=36500, description="Sightings are removed when they are so old. Cameras may differ; null keeps."
+    )
     search_reason_required: bool = Field(False, description="A search must say why; the reason goes to the audit log.")
 
     detector: str = Field("yolov7", description="yolov7, yolov7-tiny, or any file or name that Ultralytics loads.")
@@ -67,7 +70,7 @@ class Settings(BaseSettings):
         le=1920,
         description="The same for live cameras on a CPU: smaller, so that more are seen more often.",
     )
-    checkpoint: Path | None = Field(None, description="Re-identification checkpoint. Unset: the interim one.")
+    checkpoint: Path | None = Field(None, description="Re-identification checkpoint. Unset: the one that ships.")
     backend: Backend = "auto"
     precision: Precision = "auto"
     threads: int | None = Field(

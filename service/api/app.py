@@ -9,7 +9,20 @@ from fastapi import APIRouter, FastAPI
 from starlette.concurrency import run_in_threadpool
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from service.api import audit, cameras, health, live, photos, search, session, system, tokens, tracklets, users
+from service.api import (
+    audit,
+    cameras,
+    erasures,
+    health,
+    live,
+    photos,
+    search,
+    session,
+    system,
+    tokens,
+    tracklets,
+    users,
+)
 from service.api.access import check_permissions, permissions_of
 from service.api.errors import install_error_handlers
 from service.api.limits import BodyLimit
@@ -26,6 +39,7 @@ _TAGS = [
     {"name": "session", "description": "Log in and out."},
     {"name": "cameras", "description": "Add, test, watch and remove cameras."},
     {"name": "tracklets", "description": "Sightings: one person, one camera, one stretch of time."},
+    {"name": "erasure", "description": "Sightings erased for good, and legal holds."},
     {"name": "photos", "description": "Find the persons of a photo, to search with them. Photos are not kept."},
     {"name": "search", "description": "Rank the gallery's sightings by likeness. Evidence, never proof."},
     {"name": "users", "description": "Accounts: roles, and the cameras each may see."},
@@ -74,7 +88,7 @@ def create_app(settings: Settings, services: Services, *, dashboard: bool = True
     app.state.services = services
     app.state.settings = settings
     api = APIRouter(prefix=API_PREFIX)
-    for part in (session, cameras, live, tracklets, photos, search, users, tokens, audit, system):
+    for part in (session, cameras, live, tracklets, erasures, photos, search, users, tokens, audit, system):
         api.include_router(part.router)
     app.include_router(health.router)
     app.include_router(api)

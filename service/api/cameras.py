@@ -35,7 +35,7 @@ router = APIRouter(prefix="/cameras", tags=["cameras"], responses=PROBLEM_RESPON
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such camera."}}
 CameraIdPath = Path(pattern=r"^[a-z0-9-]{1,64}$", description="The camera's id.", examples=["car-park-north"])
 FIRST_FRAME_SIDE_PX = 960
-CLEARABLE = frozenset({"max_fps", "modality"})
+CLEARABLE = frozenset({"max_fps", "modality", "keep_days"})
 
 
 @router.get("", operation_id="list_cameras", summary="All cameras in scope with their health")

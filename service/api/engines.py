@@ -30,13 +30,11 @@ class LoadedModel:
 
     Attributes:
         dimension: D of its vectors.
-        interim: a stand-in that was not trained for the purpose.
     """
 
     embedder: PersonEmbedder
     dimension: int
     label: str
-    interim: bool
     calibration: Calibration | None = None
 
     @property
@@ -103,8 +101,6 @@ class PhotoEngines:
         try:
             model = self._load_model()
             self.model = model
-            if model.interim:
-                _log.warning("interim_model", label=model.label, note="not trained to find persons across light")
             self._on_model(model)
             detector = self._load_detector()
             embedding = model.embedder.describe()  # opens the engine now, so that the first photo is not slow

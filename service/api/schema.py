@@ -109,6 +109,9 @@ class CameraBase(Closed):
     min_height_px: int = Field(24, ge=1, le=4096, description="Smaller persons are ignored.")
     open_timeout_s: float = Field(10.0, ge=1, le=120)
     read_timeout_s: float = Field(10.0, ge=1, le=120)
+    keep_days: float | None = Field(
+        None, gt=0, le=36500, description="Sightings are removed when they are so old; null: as the settings say."
+    )
     enabled: bool = True
 
 
@@ -129,6 +132,7 @@ class CameraChange(Closed):
     min_height_px: int | None = Field(None, ge=1, le=4096)
     open_timeout_s: float | None = Field(None, ge=1, le=120)
     read_timeout_s: float | None = Field(None, ge=1, le=120)
+    keep_days: float | None = Field(None, gt=0, le=36500)
     enabled: bool | None = None
 
 
@@ -169,6 +173,7 @@ class Camera(BaseModel):
     min_height_px: int
     open_timeout_s: float
     read_timeout_s: float
+    keep_days: float | None
     enabled: bool
     health: CameraHealthReport | None = Field(None, description="The worker's last report; null when none is recent.")
 
@@ -334,7 +339,6 @@ class SearchMatch(BaseModel):
 class ModelInfo(BaseModel):
     hash: str
     label: str
-    interim: bool = Field(description="True: a stand-in that was not trained to find persons across day and night.")
 
 
 class SearchAnswer(BaseModel):
@@ -376,7 +380,6 @@ class SystemInfo(BaseModel):
     version: str
     python: str
     model: ModelInfo | None = Field(description="Null while it loads.")
-    warning: str | None = Field(description="Something an operator must know, such as an interim model.")
     photo_engines: Literal["loading", "ready", "failed"]
     photo_engines_error: str | None
     engines: list[EngineInfo] = Field(description="Of this API process, for photos.")

@@ -17,7 +17,7 @@ from service.api.photo_store import StoredPhoto
 from service.api.probing import CameraProbe, without_place
 from service.audit import Trail
 from service.camera_board import CameraMissingError, CameraRecord
-from service.gallery import GalleryFilter, Page, TrackletRecord
+from service.gallery import ErasureReport, GalleryFilter, HeldError, Hold, Page, TrackletRecord
 from service.live import LiveFrame
 from service.photos import PhotoAnalysis
 from service.problems import ProblemError
@@ -252,6 +252,46 @@ class Scoped:
         """How many sightings in scope can be found; None while the index is loading."""
         searcher = self._services.searcher
         return searcher.extent(self.access)[0] if searcher is not None else None
+
+    def hold(self, tracklet_id: str, reason: str) -> Hold:
+        """Keep a sighting from retention and erasure. Raises ProblemError 404."""
+        self._require_now(Permission.ERASE)
+        record = self.tracklet(tracklet_id)
+        with recorded(self._services.audit, "hold.place", self.trail, tracklet=record.id, reason=reason):
+            return self._services.holds.place(record.id, reason, self.access.account)
+
+    def lift_hold(self, tracklet_id: str) -> None:
+        """Raises ProblemError 404 where there is no sighting, or no hold on it."""
+        self._require_now(Permission.ERASE)
+        record = self.tracklet(tracklet_id)
+        if not self._services.holds.of([record.id]):
+            raise ProblemError(404, "hold-not-found", "Nothing holds this sighting.")
+        with recorded(self._services.audit, "hold.lift", self.trail, tracklet=record.id):
+            self._services.holds.lift(record.id)
+
+    def hold_of(self, record: TrackletRecord) -> Hold | None:
+        """The hold on a sighting that was read here."""
+        return self._services.holds.of([record.id]).get(record.id)
+
+    def erase(self, tracklet_ids: Sequence[str], reason: str) -> ErasureReport:
+        """Erase sightings for good, and record who did so and why, before and after.
+
+        Raises:
+            ProblemError: 404 for a sighting that is not there or not for this account, 409 for one under legal hold.
+        """
+        self._require_now(Permission.ERASE)
+        wanted = list(dict.fromkeys(tracklet_ids))
+        known = self._services.gallery.get_many(wanted)
+        unseen = [one for one in wanted if one not in known or not self.access.sees(known[one].camera_id)]
+        if unseen:
+            raise ProblemError(404, "tracklet-not-found", f"There is no sighting {unseen[0]}.")
+        try:
+            with recorded(self._services.audit, "erase", self.trail, tracklets=wanted, reason=reason):
+                report = self._services.eraser.erase(wanted, account=self.access.account, reason=reason)
+        except HeldError as error:
+            raise ProblemError(409, "under-hold", str(error)) from None
+        self._services.audit.append("erased", self.trail, erasure=report.id, report=report.digest)
+        return report
 
     # -- search ----------------------------------------------------------------------------------
 

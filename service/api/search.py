@@ -69,7 +69,7 @@ def _shown(scoped: Scoped, outcome: SearchOutcome) -> SearchAnswer:
             )
             for m in outcome.matches
         ],
-        model=ModelInfo(hash=model.hash, label=model.label, interim=model.interim),
+        model=ModelInfo(hash=model.hash, label=model.label),
         gallery_size=outcome.gallery_size,
         gallery_generation=outcome.generation,
         left_out_other_model=outcome.left_out,

@@ -25,7 +25,17 @@ from service.api.probing import CameraProbe
 from service.api.version import package_version
 from service.audit import AuditLog, Verifier, ViewNotes
 from service.camera_board import CameraHealthReader, CameraRegistry
-from service.gallery import Gallery, GalleryUnavailable, IndexFollower, MediaStore, VectorIndex
+from service.gallery import (
+    Eraser,
+    Gallery,
+    GalleryUnavailable,
+    Holds,
+    IndexFollower,
+    MediaStore,
+    Retention,
+    Swept,
+    VectorIndex,
+)
 from service.live import LiveHub
 from service.metrics import Metrics
 from service.problems import ProblemError
@@ -67,6 +77,8 @@ class Services:
     loaders: Loaders
     gallery: Gallery
     media: MediaStore
+    holds: Holds
+    eraser: Eraser
     cameras: CameraRegistry
     health: CameraHealthReader
     live: LiveHub
@@ -93,6 +105,15 @@ class Services:
 
     def __post_init__(self) -> None:
         self.engines = PhotoEngines(self.loaders.model, self.loaders.detector, self._use_model)
+        self.retention = Retention(
+            self.redis,
+            self.gallery,
+            self.media,
+            self.holds,
+            default_days=self.settings.retention_days,
+            keep_days=lambda: {c.id: c.keep_days for c in self.camera_configs() if c.keep_days is not None},
+            on_swept=self._note_swept,
+        )
         self._names: tuple[float, dict[str, str]] = (-NAMES_KEPT_S, {})
         self._closed = threading.Event()
 
@@ -103,11 +124,13 @@ class Services:
             _log.warning("no_account", note="nobody can log in: make a password with `tapetum password`")
         self.views.start()
         self.engines.start()
+        self.retention.start()
 
     def close(self) -> None:
         self._closed.set()
         if self.follower is not None:
             self.follower.stop()
+        self.retention.stop()
         self.views.stop()
         self.redis.close()
 
@@ -124,6 +147,12 @@ class Services:
         if photo is None or photo.account != account or person >= len(photo.vectors):
             return None
         return PhotoPersonVector(photo.vectors[person], photo.modality, photo.model_hash)
+
+    def _note_swept(self, swept: Swept) -> None:
+        self.metrics.retention_removed.inc(swept.records)
+        self.audit.append(
+            "retention", records=swept.records, pictures=swept.pictures, orphans=swept.orphans, held=swept.held
+        )
 
     # -- what the routes ask ---------------------------------------------------------------------
 
@@ -217,12 +246,15 @@ def build_services(settings: Settings, *, loaders: Loaders | None = None) -> Ser
     accounts = AccountStore(redis)
     tokens = TokenStore(redis, accounts)
     audit = AuditLog(redis)
+    gallery, media, holds = Gallery(redis), MediaStore(settings.media_base), Holds(redis)
     return Services(
         settings=settings,
         redis=redis,
         loaders=loaders or _real_loaders(settings),
-        gallery=Gallery(redis),
-        media=MediaStore(settings.media_base),
+        gallery=gallery,
+        media=media,
+        holds=holds,
+        eraser=Eraser(redis, gallery, media, holds),
         cameras=CameraRegistry(redis, check_url=partial(check_camera_url, policy=policy)),
         health=CameraHealthReader(redis),
         live=LiveHub(redis_url(settings)),

@@ -20,7 +20,6 @@ from service.worker_reports import WorkerReport
 __all__ = ["router"]
 
 router = APIRouter(prefix="/system", tags=["system"], responses=PROBLEM_RESPONSES)
-INTERIM = "Interim model: it was not trained to find a person across day and night cameras. Do not rely on its results."
 
 
 @router.get("", operation_id="get_system", summary="What runs here")
@@ -35,8 +34,7 @@ def _read(services: Services) -> SystemInfo:
     return SystemInfo(
         version=package_version(),
         python=platform.python_version(),
-        model=ModelInfo(hash=model.hash, label=model.label, interim=model.interim) if model else None,
-        warning=INTERIM if model and model.interim else None,
+        model=ModelInfo(hash=model.hash, label=model.label) if model else None,
         photo_engines=services.engines.state,
         photo_engines_error=services.engines.error,
         engines=[_engine(purpose, engine) for purpose, engine in services.engines.descriptions],

@@ -10,6 +10,8 @@ CAMERAS = "tapetum:tracklets:cameras"  # set: cameras that ever had a tracklet
 LONGEST = "tapetum:tracklets:longest"  # longest duration so far, microseconds
 ERASED = "tapetum:tracklets:erased"  # sorted set: id by time of erasure
 CHANGES = "tapetum:changes"  # stream
+HOLDS = "tapetum:tracklets:holds"  # hash: id -> JSON
+RETENTION = "tapetum:retention"  # string: who removes what is too old, with an expiry
 
 
 def record(tracklet_id: str) -> str:

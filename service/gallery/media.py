@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import cv2
 import fsspec
 import numpy as np
 from fsspec.implementations.local import LocalFileSystem
+from ulid import ULID
 
 from service.gallery.records import CAMERA_ID, TRACKLET_ID
 
@@ -110,6 +111,41 @@ class MediaStore:
     def delete_tracklet(self, key: str) -> int:
         """Delete every picture of the tracklet that the key belongs to."""
         return self.keep_only(key, ())
+
+    def holds_tracklet(self, key: str) -> bool:
+        """Whether there is any picture of the tracklet that the key belongs to."""
+        folder = self._path(key).rpartition("/")[0]
+        with _media_at_work():
+            try:
+                return bool(self._fs.ls(folder, detail=False, refresh=True))
+            except FileNotFoundError:
+                return False
+
+    def tracklet_folders(self, batch: int, *, older_than: datetime) -> Iterator[dict[str, str]]:
+        """Every tracklet that has pictures, `batch` at a time: a key that names its folder by the tracklet's id.
+
+        Only those whose id was made before `older_than`.
+        """
+        found: dict[str, str] = {}
+        for camera in self._names(self._base):
+            for day in self._names(f"{self._base}/{camera}") if CAMERA_ID.fullmatch(camera) else ():
+                for tracklet in self._names(f"{self._base}/{camera}/{day}"):
+                    key = f"{camera}/{day}/{tracklet}/{'0' * 32}.jpg"
+                    if not _KEY.fullmatch(key) or ULID.from_str(tracklet).datetime >= older_than:
+                        continue
+                    found[tracklet] = key
+                    if len(found) == batch:
+                        yield found
+                        found = {}
+        if found:
+            yield found
+
+    def _names(self, folder: str) -> list[str]:
+        with _media_at_work():
+            try:
+                return sorted(str(path).rstrip("/").rpartition("/")[2] for path in self._fs.ls(folder, detail=False))
+            except FileNotFoundError:
+                return []
 
     def _path(self, key: str) -> str:
         if not _KEY.fullmatch(key):

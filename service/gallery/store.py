@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from itertools import islice
 from typing import cast
@@ -147,6 +148,22 @@ class Gallery:
                 self._delete(names, [one, CHANGES_KEPT, ERASURE_REMEMBERED_S], client=pipe)
             return sum(pipe.execute())
 
+    def erased(self, ids: Sequence[str]) -> frozenset[str]:
+        """Those of them whose erasure is remembered, so that a late delivery is refused."""
+        if not ids:
+            return frozenset()
+        with redis_at_work():
+            scores = cast("list[float | None]", self._redis.zmscore(keys.ERASED, list(ids)))
+        return frozenset(one for one, score in zip(ids, scores, strict=True) if score is not None)
+
+    def erased_since(self, since_s: float) -> tuple[list[str], float]:
+        """Ids erased at or after a server's time, seconds, and that time now: what to ask with the next time."""
+        with redis_at_work(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.zrangebyscore(keys.ERASED, since_s, "+inf")
+            (now_s, _), found = pipe.execute()
+        return [one.decode() for one in found], float(now_s)
+
     # -- reading ---------------------------------------------------------------------------------
 
     def get(self, tracklet_id: str) -> TrackletRecord | None:
@@ -177,6 +194,48 @@ class Gallery:
             self.poison_seen += 1
             log.error("record cannot be understood and is left out", tracklet=tracklet_id, reason=str(error)[:200])
             return None
+
+    def present(self, ids: Sequence[str]) -> frozenset[str]:
+        """Those of them that have a record, readable or not."""
+        with redis_at_work(), self._redis.pipeline(transaction=False) as pipe:
+            for one in ids:
+                pipe.exists(keys.record(one))
+            return frozenset(one for one, there in zip(ids, pipe.execute(), strict=True) if there)
+
+    def cameras(self) -> tuple[str, ...]:
+        """Cameras that ever had a tracklet, also those that were removed."""
+        with redis_at_work():
+            known = cast("set[bytes]", self._redis.smembers(keys.CAMERAS))
+        return tuple(sorted(name.decode() for name in known))
+
+    def ended_before(self, camera_id: str, moment: datetime, batch: int) -> Iterator[Sequence[str]]:
+        """Ids of a camera's tracklets that ended before a moment, oldest first, `batch` at a time.
+
+        What a batch gave may be deleted before the next is asked for.
+        """
+        limit = to_microseconds(moment)
+        for modality in Modality:
+            name, skipped = keys.facet(camera_id, modality), 0
+            while True:
+                with redis_at_work():
+                    found = cast("Sequence[bytes]", self._redis.zrangebyscore(name, "-inf", limit, skipped, batch))
+                    ids = [one.decode() for one in found]
+                    with self._redis.pipeline(transaction=False) as pipe:
+                        for one in ids:
+                            pipe.hget(keys.record(one), "ended")
+                        ended = pipe.execute(raise_on_error=False)
+                over = [
+                    one
+                    for one, end in zip(ids, ended, strict=True)
+                    if not isinstance(end, bytes) or not end.lstrip(b"-").isdigit() or int(end) < limit
+                ]
+                if over:
+                    yield over
+                if len(ids) < batch:
+                    break
+                with redis_at_work():
+                    left = cast("list[float | None]", self._redis.zmscore(name, ids))
+                skipped += sum(score is not None for score in left)
 
     def list(self, filters: GalleryFilter | None = None, *, limit: int = 50, cursor: str | None = None) -> Page:
         """One page, newest first. The cursor stays right while tracklets come and go.

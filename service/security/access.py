@@ -29,6 +29,7 @@ class Permission(StrEnum):
     PHOTOS = "photos"  # search with uploaded photos
     TEST_CAMERAS = "test-cameras"  # saved ones
     MANAGE_CAMERAS = "manage-cameras"  # change, remove
+    ERASE = "erase"  # sightings for good, and legal holds on them
     ADD_CAMERAS = "add-cameras"  # add, try an address
     USERS = "users"  # accounts, and other people's tokens: by a session, never by a token
     AUDIT = "audit"

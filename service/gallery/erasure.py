@@ -1,0 +1,220 @@
+"""Erasing sightings for good: record, vector, pictures, and what the server's files still remember of them.
+
+What is erased does not come back: its id is remembered, so that a late delivery from a worker is refused. A report
+says what was done; `verify_erasure` checks later, on its own, that nothing answers any more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import redis
+from ulid import ULID
+
+from service.gallery.holds import Hold, Holds
+from service.gallery.media import MediaStore
+from service.gallery.records import TRACKLET_ID, TrackletRecord
+from service.gallery.store import Gallery, redis_at_work
+
+__all__ = ["Eraser", "ErasureReport", "HeldError", "compact", "verify_erasure"]
+
+_BATCH = 200
+_COMPACTION_TIMEOUT_S = 600.0
+_NO_DIGEST = "0" * 32
+
+
+class HeldError(ValueError):
+    """Some of the sightings are under legal hold; nothing was erased."""
+
+    def __init__(self, holds: Mapping[str, Hold]) -> None:
+        super().__init__(f"{len(holds)} of the sightings are under legal hold: {', '.join(sorted(holds)[:5])}")
+        self.holds = holds
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureReport:
+    """What was erased.
+
+    Attributes:
+        id: of the erasure.
+        records, pictures: how many there were.
+        missing: ids without a record; they cannot come any more either.
+        compacted: what was rewritten, such as ``append-only file``; empty where the server keeps no files.
+    """
+
+    id: str
+    at: datetime
+    account: str
+    reason: str
+    tracklet_ids: tuple[str, ...]
+    records: int
+    pictures: int
+    missing: int
+    compacted: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        values = asdict(self)
+        return {
+            **values,
+            "at": self.at.isoformat(),
+            "tracklet_ids": list(self.tracklet_ids),
+            "compacted": list(self.compacted),
+        }
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the report's canonical JSON; the audit log holds it, so that a changed report shows."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ErasureReport:
+        """Raises ValueError for what `to_dict` would not have given."""
+        try:
+            report = cls(
+                id=str(values["id"]),
+                at=datetime.fromisoformat(values["at"]),
+                account=str(values["account"]),
+                reason=str(values["reason"]),
+                tracklet_ids=tuple(str(one) for one in values["tracklet_ids"]),
+                records=int(values["records"]),
+                pictures=int(values["pictures"]),
+                missing=int(values["missing"]),
+                compacted=tuple(str(one) for one in values["compacted"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"expected an erasure report: {error!r}") from None
+        if not all(TRACKLET_ID.fullmatch(one) for one in report.tracklet_ids):
+            raise ValueError("expected an erasure report: tracklet_ids are not all ids")
+        return report
+
+
+class Eraser:
+    """Erases from gallery and media. Raises GalleryUnavailable or MediaError; what was begun can be begun again."""
+
+    def __init__(self, client: redis.Redis, gallery: Gallery, media: MediaStore, holds: Holds) -> None:
+        self._redis, self._gallery, self._media, self._holds = client, gallery, media, holds
+
+    def erase(self, ids: Sequence[str], *, account: str, reason: str) -> ErasureReport:
+        """Erase sightings, whether they are there or only on their way, and compact the server's files.
+
+        Raises:
+            HeldError: one of them is under legal hold.
+            ValueError: an id that is none.
+        """
+        wanted = list(dict.fromkeys(ids))
+        if not all(TRACKLET_ID.fullmatch(one) for one in wanted):
+            raise ValueError("tracklet_ids: expected ids of sightings")
+        held = self._holds.of(wanted)
+        if held:
+            raise HeldError(held)
+        records = pictures = 0
+        for start in range(0, len(wanted), _BATCH):
+            gone, files = self.remove(wanted[start : start + _BATCH])
+            records, pictures = records + gone, pictures + files
+        return ErasureReport(
+            id=str(ULID()),
+            at=datetime.now(UTC),
+            account=account,
+            reason=reason,
+            tracklet_ids=tuple(wanted),
+            records=records,
+            pictures=pictures,
+            missing=len(wanted) - records,
+            compacted=compact(self._redis),
+        )
+
+    def remove(self, ids: Sequence[str]) -> tuple[int, int]:
+        """Records first, so that nothing points at pictures that are gone. Returns records and pictures removed."""
+        known = self._gallery.get_many(ids)
+        gone = self._gallery.delete(ids)
+        cameras = self._gallery.cameras()
+        pictures = sum(
+            self._media.delete_tracklet(key)
+            for one in ids
+            for key in ([_folder_key(known[one])] if one in known else _possible_keys(one, cameras))
+        )
+        return gone, pictures
+
+
+def _folder_key(record: TrackletRecord) -> str:
+    return MediaStore.key(record.camera_id, record.started_at, record.id, _NO_DIGEST)
+
+
+def _possible_keys(tracklet_id: str, cameras: Iterable[str]) -> list[str]:
+    """Where pictures of a sighting without a record would be: under the day its id was made, of any camera."""
+    day = ULID.from_str(tracklet_id).datetime
+    return [MediaStore.key(camera, day, tracklet_id, _NO_DIGEST) for camera in cameras]
+
+
+def compact(client: redis.Redis, timeout_s: float = _COMPACTION_TIMEOUT_S) -> tuple[str, ...]:
+    """Have the server write its files anew, so that they forget what was deleted, and wait until it has.
+
+    Returns:
+        What was written.
+
+    Raises:
+        GalleryUnavailable: it did not succeed within the time.
+    """
+    done = []
+    with redis_at_work():
+        persistence = cast("dict[str, Any]", client.info("persistence"))
+        if persistence.get("aof_enabled"):
+            _run(client, "bgrewriteaof", "aof_rewrite_in_progress", "aof_last_bgrewrite_status", timeout_s)
+            done.append("append-only file")
+        if persistence.get("rdb_last_save_time") and _saves(client):
+            _run(client, "bgsave", "rdb_bgsave_in_progress", "rdb_last_bgsave_status", timeout_s)
+            done.append("snapshot")
+    return tuple(done)
+
+
+def _saves(client: redis.Redis) -> bool:
+    """Whether the server writes snapshots; one that does not tell is taken for one that does."""
+    try:
+        return bool(cast("dict[str, str]", client.config_get("save")).get("save", "yes"))
+    except redis.ResponseError:
+        return True
+
+
+def _run(client: redis.Redis, command: str, busy: str, status: str, timeout_s: float) -> None:
+    """Start a background write, after the one under way, and wait for its end."""
+    deadline_s = time.monotonic() + timeout_s
+    started = False
+    while time.monotonic() < deadline_s:
+        state = cast("dict[str, Any]", client.info("persistence"))
+        idle = not state.get("aof_rewrite_in_progress") and not state.get("rdb_bgsave_in_progress")
+        if idle and not state.get("aof_rewrite_scheduled"):
+            if started:
+                if state.get(status) == "ok":
+                    return
+                raise redis.ConnectionError(f"{command}: the server says {state.get(status)!r}")
+            client.execute_command(command)
+            started = True
+        time.sleep(0.05)
+    raise redis.TimeoutError(f"{command}: not done within {timeout_s:.0f} s ({busy})")
+
+
+def verify_erasure(report: ErasureReport, gallery: Gallery, media: MediaStore) -> list[str]:
+    """What of an erasure is still there, a sentence for each; empty when nothing answers."""
+    found = []
+    cameras = gallery.cameras()
+    erased = gallery.erased(report.tracklet_ids)
+    for start in range(0, len(report.tracklet_ids), _BATCH):
+        ids = report.tracklet_ids[start : start + _BATCH]
+        there = gallery.present(ids)
+        found += [f"{one}: there is a record" for one in ids if one in there]
+        found += [f"{one}: a late delivery would not be refused" for one in ids if one not in erased]
+        found += [
+            f"{one}: there are pictures of camera {key.partition('/')[0]}"
+            for one in ids
+            for key in _possible_keys(one, cameras)
+            if media.holds_tracklet(key)
+        ]
+    return found
