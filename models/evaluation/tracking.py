@@ -82,7 +82,8 @@ def overlaps(one: npt.ArrayLike, other: npt.ArrayLike) -> FloatArray:
     shared = np.clip(high - low, 0, None).prod(axis=2)
     areas = [np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1) for boxes in (a, b)]
     together = areas[0][:, None] + areas[1][None, :] - shared
-    return np.divide(shared, together, out=np.zeros_like(shared), where=together > 0)
+    shares: FloatArray = np.divide(shared, together, out=np.zeros_like(shared), where=together > 0)
+    return shares
 
 
 def match_boxes(truth: BoxRows, tracks: BoxRows, least: float = _SAME) -> IntArray:

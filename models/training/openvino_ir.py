@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,7 +14,7 @@ from models.training.errors import TrainingError
 
 __all__ = ["float_constants"]
 
-_TYPES = {"f32": np.dtype("<f4"), "f16": np.dtype("<f2")}
+_TYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype("<f4"), "f16": np.dtype("<f2")}
 
 
 def float_constants(xml: Path) -> list[Tensor]:

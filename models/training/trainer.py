@@ -80,7 +80,7 @@ class Trainer:
                 raise TrainingError("training.sync_batch_norm: expected CUDA, which it is made for")
             self._network = nn.SyncBatchNorm.convert_sync_batchnorm(self._network)  # type: ignore[no-untyped-call]
         # Convolutions are faster so, on both kinds of machine.
-        self._network.to(device, memory_format=torch.channels_last)
+        self._network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         own = cast(ReidNetwork, self._network).frames
         self._frames = recipe.batch.frames or own
         self._judged_frames = own if own > 1 else self._frames

@@ -165,7 +165,7 @@ def compact(client: redis.Redis, timeout_s: float = _COMPACTION_TIMEOUT_S) -> tu
     """
     done = []
     with redis_at_work():
-        persistence = cast("dict[str, Any]", client.info("persistence"))
+        persistence = client.info("persistence")
         if persistence.get("aof_enabled"):
             _run(client, "bgrewriteaof", "aof_rewrite_in_progress", "aof_last_bgrewrite_status", timeout_s)
             done.append("append-only file")
@@ -188,14 +188,14 @@ def _run(client: redis.Redis, command: str, busy: str, status: str, timeout_s: f
     deadline_s = time.monotonic() + timeout_s
     started = False
     while time.monotonic() < deadline_s:
-        state = cast("dict[str, Any]", client.info("persistence"))
+        state = client.info("persistence")
         idle = not state.get("aof_rewrite_in_progress") and not state.get("rdb_bgsave_in_progress")
         if idle and not state.get("aof_rewrite_scheduled"):
             if started:
                 if state.get(status) == "ok":
                     return
                 raise redis.ConnectionError(f"{command}: the server says {state.get(status)!r}")
-            client.execute_command(command)
+            client.execute_command(command)  # type: ignore[no-untyped-call]
             started = True
         time.sleep(0.05)
     raise redis.TimeoutError(f"{command}: not done within {timeout_s:.0f} s ({busy})")

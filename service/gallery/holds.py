@@ -61,7 +61,7 @@ class Holds:
 
     def count(self) -> int:
         with redis_at_work():
-            return int(cast("int", self._redis.hlen(keys.HOLDS)))
+            return self._redis.hlen(keys.HOLDS)
 
 
 def _read(tracklet_id: str, value: bytes) -> Hold:

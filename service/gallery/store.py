@@ -153,7 +153,7 @@ class Gallery:
         if not ids:
             return frozenset()
         with redis_at_work():
-            scores = cast("list[float | None]", self._redis.zmscore(keys.ERASED, list(ids)))
+            scores = self._redis.zmscore(keys.ERASED, list(ids))
         return frozenset(one for one, score in zip(ids, scores, strict=True) if score is not None)
 
     def erased_since(self, since_s: float) -> tuple[list[str], float]:
@@ -234,7 +234,7 @@ class Gallery:
                 if len(ids) < batch:
                     break
                 with redis_at_work():
-                    left = cast("list[float | None]", self._redis.zmscore(name, ids))
+                    left = self._redis.zmscore(name, ids)
                 skipped += sum(score is not None for score in left)
 
     def list(self, filters: GalleryFilter | None = None, *, limit: int = 50, cursor: str | None = None) -> Page:
