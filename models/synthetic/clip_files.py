@@ -63,6 +63,11 @@ class CameraClip:
     starts_at: datetime
     modalities: tuple[tuple[Modality, int], ...]
 
+    @property
+    def fixed_modality(self) -> Modality | None:
+        """The light of a camera that never changes it: what an operator would set."""
+        return self.modalities[0][0] if len(self.modalities) == 1 else None
+
     def modality_at(self, frame: int) -> Modality:
         """The light of a frame, from 0."""
         return next(light for light, first in reversed(self.modalities) if first <= frame)

@@ -1,4 +1,4 @@
-"""Commands that measure: ``tapetum bench pipeline VIDEO``."""
+"""Commands that measure: ``tapetum bench pipeline VIDEO`` and ``tapetum bench world``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.commands.console import configure_logging, fail, print_json, progress_line
 from service.settings import load_settings
+
+if TYPE_CHECKING:
+    from service.bench.world import WorldFigures
 
 __all__ = ["app"]
 
@@ -89,6 +92,70 @@ def pipeline(
         f"\nstart-up {result['start_up_s']:.1f} s; search over {search['records']} records: "
         f"p50 {search['p50_ms']:.2f} ms, p95 {search['p95_ms']:.2f} ms"
     )
+
+
+@app.command()
+def world(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Films and truth, as `tapetum synth clips` writes them; else the demo's.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Folder for a picture of who was not found.")] = None,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """The whole pipeline on films of known people: found, followed, and found again at night."""
+    settings = load_settings()
+    configure_logging(settings)
+    from models.data.samples import DataError
+    from models.synthetic.clip_files import read_clips
+    from pipeline.sources import SourceError
+    from service.bench.world import follow, judge_world, write_failures
+    from service.demo_clips import DEMO_WORLD
+    from service.engines import load_models
+
+    try:
+        films = read_clips(folder or DEMO_WORLD)
+        with progress_line() as progress:
+            models = load_models(settings, live=False, progress=progress)
+            followed = [follow(clip, models, progress) for clip in films.cameras]
+        figures = judge_world(followed, models)
+        sheet = write_failures(report, followed) if report is not None else None
+    except DataError as error:
+        fail(str(error))
+    except (SourceError, ImportError) as error:
+        fail(str(error), 1)
+    if as_json:
+        print_json(figures.to_dict())
+        return
+    _print_world({clip.id: clip.name for clip in films.cameras}, figures)
+    if sheet is not None:
+        typer.echo(f"who was not found: {sheet}")
+
+
+def _print_world(names: dict[str, str], figures: WorldFigures) -> None:
+    def percent(value: float | None) -> str:
+        return "" if value is None else f"{100 * value:.1f}"
+
+    typer.echo(f"{figures.model}\n")
+    typer.echo(f"{'camera':28}{'recall':>8}{'precision':>11}{'HOTA':>7}{'IDF1':>7}{'people':>8}{'tracks':>8}")
+    for camera, one in figures.tracking.items():
+        cells = f"{percent(one.recall):>8}{percent(one.precision):>11}{percent(one.hota):>7}{percent(one.idf1):>7}"
+        typer.echo(f"{names[camera][:27]:28}{cells}{one.people:>8}{one.tracks:>8}")
+    typer.echo(
+        f"\n{figures.tracklets} tracklets, {percent(figures.purity)} % pure; {figures.mixed} show nobody in particular"
+    )
+    typer.echo(f"\n{'asks-answers':24}{'rank-1':>8}{'mAP':>7}{'mINP':>7}{'calibration error':>19}")
+    for pair, found in figures.retrieval.items():
+        asks, answers = pair.split("-")
+        error = figures.calibration.get(pair, figures.calibration.get(f"{answers}-{asks}"))
+        cells = "".join(f"{percent(found[name]):>{width}}" for name, width in (("rank1", 8), ("map", 7), ("minp", 7)))
+        typer.echo(f"{pair:24}{cells}{'' if error is None else f'{error:.3f}':>19}")
+    right, asked = figures.found_at_night
+    typer.echo(f"\nfrom day to night, {right} of {asked} people come first")
+    if figures.searchable_p50_s is not None:
+        typer.echo(
+            f"searchable after {figures.searchable_p50_s:.1f} s in view (median), "
+            f"{figures.searchable_p90_s:.1f} s for nine in ten"
+        )
 
 
 def _run(command: list[str], options: list[str]) -> dict[str, Any]:

@@ -11,15 +11,18 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.commands.console import configure_logging, fail, progress_line
 from service.settings import Settings, load_settings
 from service.supervisor import Child, Supervisor
+
+if TYPE_CHECKING:
+    from models.synthetic.clip_files import CameraClip
 
 __all__ = ["register"]
 
@@ -94,7 +97,7 @@ def demo() -> None:
     _check_port(base)
     with progress_line() as progress:
         _fetch_models(base, progress)
-        clips = demo_clips(base.cache_dir, progress)
+    clips = demo_clips()
     # The demo never touches the cameras and records of a real installation.
     os.environ["TAPETUM_DATA_DIR"] = str(base.data_dir / "demo")
     os.environ["TAPETUM_CAMERA_ALLOW_LOOPBACK"] = "true"
@@ -102,20 +105,17 @@ def demo() -> None:
         cameras = stack.enter_context(start_demo_cameras(clips))
         if not cameras.over_rtsp:
             typer.echo(f"Demo cameras are files instead of RTSP streams: {cameras.reason}")
-            os.environ["TAPETUM_CAMERA_FILE_ROOTS"] = json.dumps(sorted({str(clip.path.parent) for clip in clips}))
+            os.environ["TAPETUM_CAMERA_FILE_ROOTS"] = json.dumps(sorted({str(clip.video.parent) for clip in clips}))
         settings = load_settings()
         revive = _redis_for(settings, stack)
         settings = load_settings()
-        _declare_demo_cameras(settings, {clip.camera_id: clip.name for clip in clips}, cameras.urls, cameras.over_rtsp)
-        for clip in clips:
-            if clip.simulated_infrared:
-                typer.echo(f"  {clip.name}: infrared is simulated from a colour video")
+        _declare_demo_cameras(settings, clips, cameras.urls, cameras.over_rtsp)
+        typer.echo(f"  {len(clips)} cameras play a rendered world: nobody in it exists.")
         _run(settings, revive, fresh_password=True, begun=begun)
 
 
 def _fetch_models(settings: Settings, progress: Progress) -> None:
     """Weights and exported models into the cache, with progress, before the processes start."""
-    from models.interim import interim_checkpoint
     from models.weights import detector_onnx
 
     detector_onnx(
@@ -125,8 +125,6 @@ def _fetch_models(settings: Settings, progress: Progress) -> None:
         backend=settings.backend,
         progress=progress,
     )
-    if settings.checkpoint is None:
-        interim_checkpoint(settings.cache_dir, progress=progress)
 
 
 def _redis_for(settings: Settings, stack: ExitStack) -> Callable[[], object] | None:
@@ -143,14 +141,19 @@ def _redis_for(settings: Settings, stack: ExitStack) -> Callable[[], object] | N
     return server.start
 
 
-def _declare_demo_cameras(settings: Settings, names: dict[str, str], urls: dict[str, str], over_rtsp: bool) -> None:
+def _declare_demo_cameras(
+    settings: Settings, clips: Sequence[CameraClip], urls: dict[str, str], over_rtsp: bool
+) -> None:
     from pipeline.camera import CameraConfig
     from service.camera_registry import CameraRegistry
     from service.redis_server import connect
 
     registry = CameraRegistry(connect(settings))
-    for camera_id, name in names.items():
-        registry.declare(CameraConfig(id=camera_id, name=name, url=urls[camera_id], loop=not over_rtsp))
+    for clip in clips:
+        config = CameraConfig(
+            id=clip.id, name=clip.name, url=urls[clip.id], loop=not over_rtsp, modality=clip.fixed_modality
+        )
+        registry.declare(config)
 
 
 def _check_port(settings: Settings) -> None:
