@@ -24,7 +24,11 @@ class LogisticCalibration:
 
     def probability(self, cosine: float) -> float:
         """0 to 1; rises with the cosine."""
-        return 0.5 * (1.0 + math.tanh(0.5 * (self.slope * cosine + self.intercept)))
+        return 0.5 * (1.0 + math.tanh(0.5 * self.log_odds(cosine)))
+
+    def log_odds(self, cosine: float) -> float:
+        """The same unbounded, to order by: probabilities near 1 are equal long before cosines are."""
+        return self.slope * cosine + self.intercept
 
 
 @dataclass(frozen=True, slots=True)

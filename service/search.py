@@ -128,14 +128,22 @@ class Searcher:
         *,
         access: Access,
         exclude_examples: bool = True,
+        exclude_example_cameras: bool = False,
+        min_probability: float | None = None,
     ) -> SearchOutcome:
         """The `k` most similar sightings that pass the filters, among those that the account may see.
 
         Several examples are one query: the mean of their unit vectors. An example outside the account's scope, or
-        in somebody else's photo, is one that is not there.
+        in somebody else's photo, is one that is not there. A cosine across the lights is lower than one within a
+        light, so a calibrated model's answers are ranked by probability; otherwise by cosine.
+
+        Args:
+            exclude_example_cameras: leave out the cameras that the example sightings are of.
+            min_probability: leave out what is less likely.
 
         Raises:
-            SearchError: nothing to search with, too many examples, or k out of range.
+            SearchError: nothing to search with, too many examples, k or a probability out of range, or a least
+                probability for a model that has none.
             UnknownExample: an example is not there.
             ModelMismatch: an example was made by another model than the gallery.
             GalleryUnavailable: Redis is away.
@@ -145,19 +153,14 @@ class Searcher:
             raise SearchError(f"examples: expected 1 to {MAX_EXAMPLES}, got {len(examples)}")
         if not 1 <= k <= MAX_K:
             raise SearchError(f"k: expected 1 to {MAX_K}, got {k}")
+        self._check_least(min_probability)
         records, vectors, modalities = self._resolve(examples, access)
         filters = access.narrowed(filters)
         if exclude_examples:
             filters = replace(filters, exclude_ids=filters.exclude_ids | {r.id for r in records})
-        hits = self._index.search(_mean(vectors)[None, :], k, filters)[0]
-        found = self._gallery.get_many(hits.ids)
-        matches: list[Match] = []
-        for tracklet_id, cosine in zip(hits.ids, hits.cosines.tolist(), strict=True):
-            record = found.get(tracklet_id)
-            # The index may be a moment behind: what was erased or re-embedded meanwhile is not shown.
-            if record is None or record.model_hash != self._index.model_hash or not access.sees(record.camera_id):
-                continue
-            matches.append(self._match(len(matches) + 1, record, cosine, modalities))
+        if exclude_example_cameras:
+            filters = replace(filters, exclude_cameras=filters.exclude_cameras | {r.camera_id for r in records})
+        matches = self._ranked(_mean(vectors), leading_modality(modalities), k, filters, access, min_probability)
         size, left_out = self.extent(access)
         return SearchOutcome(
             matches=tuple(matches),
@@ -167,6 +170,44 @@ class Searcher:
             left_out=left_out,
             took_s=time.perf_counter() - started,
         )
+
+    def _check_least(self, probability: float | None) -> None:
+        if probability is None:
+            return
+        if not 0 <= probability <= 1:
+            raise SearchError(f"min_probability: expected 0 to 1, got {probability}")
+        if self._calibration is None or None in self._calibration.to_dict().values():
+            raise SearchError("min_probability: the model in use gives no probabilities")
+
+    def _ranked(
+        self,
+        query: FloatArray,
+        light: Modality,
+        k: int,
+        filters: GalleryFilter,
+        access: Access,
+        least: float | None,
+    ) -> list[Match]:
+        """The best `k`, each light searched for itself where probabilities make them comparable."""
+        wanted = tuple(Modality) if filters.modality is None else (filters.modality,)
+        calibrated = self._calibration is not None and all(self._calibration.of(light, other) for other in wanted)
+        parts = [replace(filters, modality=other) for other in wanted] if calibrated else [filters]
+        found = [self._index.search(query[None, :], k, part)[0] for part in parts]
+        cosines = {one: c for hits in found for one, c in zip(hits.ids, hits.cosines.tolist(), strict=True)}
+        # The index may be a moment behind: what was erased or re-embedded meanwhile is not shown.
+        matches = [
+            self._match(record, cosines[one], light)
+            for one, record in self._gallery.get_many(list(cosines)).items()
+            if record.model_hash == self._index.model_hash and access.sees(record.camera_id)
+        ]
+        matches.sort(key=lambda match: -self._order(match, light) if calibrated else -match.cosine)
+        if least is not None:
+            matches = [match for match in matches if match.probability is not None and match.probability >= least]
+        return [replace(match, rank=rank) for rank, match in enumerate(matches[:k], start=1)]
+
+    def _order(self, match: Match, light: Modality) -> float:
+        curve = self._calibration.of(light, match.record.modality) if self._calibration else None
+        return curve.log_odds(match.cosine) if curve else match.cosine
 
     def extent(self, access: Access) -> tuple[int, int]:
         """How many sightings of the account's cameras can be found, and how many are there but cannot."""
@@ -214,12 +255,12 @@ class Searcher:
                 "Re-embed the gallery, or send the photo again."
             )
 
-    def _match(self, rank: int, record: TrackletRecord, cosine: float, queries: Sequence[Modality]) -> Match:
-        query = leading_modality(queries)
+    def _match(self, record: TrackletRecord, cosine: float, query: Modality) -> Match:
+        """A match that has no rank yet."""
         curve = self._calibration.of(query, record.modality) if self._calibration else None
         probability = curve.probability(cosine) if curve else None
         pair = modality_pair(query, record.modality)
-        return Match(rank, record, min(1.0, max(-1.0, cosine)), pair, probability, band(probability))
+        return Match(0, record, min(1.0, max(-1.0, cosine)), pair, probability, band(probability))
 
 
 def leading_modality(queries: Sequence[Modality]) -> Modality:

@@ -291,6 +291,10 @@ class SearchFilters(Closed):
     since: datetime | None = Field(None, description="Seen at or after, with offset.")
     until: datetime | None = Field(None, description="Seen at or before, with offset.")
     exclude_examples: bool = Field(True, description="Leave the example tracklets themselves out.")
+    exclude_example_cameras: bool = Field(False, description="Leave out the cameras the example tracklets are of.")
+    min_probability: float | None = Field(
+        None, ge=0, le=1, description="Leave out what is less likely; needs a calibrated model."
+    )
 
     @field_validator("since", "until")
     @classmethod

@@ -310,6 +310,8 @@ class Scoped:
         *,
         reason: str | None,
         exclude_examples: bool = True,
+        exclude_example_cameras: bool = False,
+        min_probability: float | None = None,
     ) -> SearchOutcome:
         """Search, and record who searched for whom, where and why, before anything is answered.
 
@@ -324,7 +326,15 @@ class Scoped:
             raise ProblemError(422, "reason-required", "Say why you search: reason must be given here.")
         searcher = self._services.require_searcher()
         try:
-            outcome = searcher.search(examples, filters, k, access=self.access, exclude_examples=exclude_examples)
+            outcome = searcher.search(
+                examples,
+                filters,
+                k,
+                access=self.access,
+                exclude_examples=exclude_examples,
+                exclude_example_cameras=exclude_example_cameras,
+                min_probability=min_probability,
+            )
         except UnknownExample as error:
             raise ProblemError(404, "example-not-found", str(error)) from None
         except ModelMismatch as error:
@@ -336,7 +346,9 @@ class Scoped:
             self.trail,
             reason=reason,
             scope=None if self.access.cameras is None else sorted(self.access.cameras),
-            filters=_told(filters),
+            filters=_told(filters)
+            | ({"exclude_example_cameras": True} if exclude_example_cameras else {})
+            | ({"min_probability": min_probability} if min_probability is not None else {}),
             examples=[_example(example) for example in examples],
             k=k,
             results=len(outcome.matches),

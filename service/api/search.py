@@ -46,7 +46,13 @@ async def search(request: SearchRequest, scoped: Searching) -> SearchAnswer:
     def run() -> SearchAnswer:
         examples = [Example(e.tracklet_id, e.photo_id, e.person) for e in request.examples]
         outcome = scoped.search(
-            examples, filters, request.k, reason=request.reason, exclude_examples=f.exclude_examples
+            examples,
+            filters,
+            request.k,
+            reason=request.reason,
+            exclude_examples=f.exclude_examples,
+            exclude_example_cameras=f.exclude_example_cameras,
+            min_probability=f.min_probability,
         )
         return _shown(scoped, outcome)
 

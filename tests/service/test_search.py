@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,10 +24,11 @@ from support.api_world import (
     world_in,
 )
 
+from models.calibration import LogisticCalibration
 from models.types import Modality
 from pipeline.types import FloatArray
 from service.gallery import GalleryFilter, TrackletRecord
-from service.search import Example, ModelMismatch, SearchError, UnknownExample, band, modality_pair
+from service.search import Example, ModelMismatch, Searcher, SearchError, UnknownExample, band, modality_pair
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +61,11 @@ def test_ranking_equals_a_plain_loop(world: World, records: list[TrackletRecord]
     query = records[0]
     outcome = world.services.require_searcher().search([Example(query.id)], k=1000, access=EVERYTHING)
     unit = {r.id: r.vector / np.linalg.norm(r.vector) for r in records[:24]}
-    plain = sorted(
-        ((float(unit[query.id] @ v), i) for i, v in unit.items() if i != query.id), key=lambda p: (-p[0], p[1])
-    )
-    assert [m.record.id for m in outcome.matches] == [i for _, i in plain]
-    assert [m.cosine for m in outcome.matches] == pytest.approx([c for c, _ in plain], abs=2e-3)
+    cosines = {i: float(unit[query.id] @ v) for i, v in unit.items() if i != query.id}
+    curves = {r.id: CALIBRATION.of(query.modality, r.modality) for r in records[:24]}
+    plain = sorted(cosines, key=lambda i: -curves[i].log_odds(cosines[i]))  # type: ignore[union-attr]
+    assert [m.record.id for m in outcome.matches] == plain
+    assert [m.cosine for m in outcome.matches] == pytest.approx([cosines[i] for i in plain], abs=2e-3)
     assert [m.rank for m in outcome.matches] == list(range(1, 24))
     assert outcome.gallery_size == 24
     assert outcome.left_out == 1
@@ -120,6 +122,57 @@ def test_probabilities_come_from_the_pair_of_modalities(world: World, records: l
         assert match.band == band(match.probability)
     infrared = world.services.require_searcher().search([Example(records[4].id)], k=1000, access=EVERYTHING)
     assert {m.pair for m in infrared.matches} == {"II", "VI"}
+
+
+def test_lights_are_compared_by_probability_and_not_by_cosine(world: World, records: list[TrackletRecord]) -> None:
+    searcher = world.services.require_searcher()
+    skewed = Searcher(
+        world.services.gallery,
+        world.services.index,  # type: ignore[arg-type]
+        lambda *_: None,
+        replace(CALIBRATION, visible_infrared=LogisticCalibration(12.0, 30.0)),
+    )
+    for one in (searcher, skewed):
+        outcome = one.search([Example(records[0].id)], k=4, access=EVERYTHING)
+        probabilities = [m.probability for m in outcome.matches]
+        assert probabilities == sorted(probabilities, reverse=True)  # type: ignore[type-var]
+    assert {m.pair for m in outcome.matches} == {"VI"}, "the best of night come before what is nearer by day"
+    by_day = skewed.search([Example(records[0].id)], GalleryFilter(modality=Modality.VISIBLE), k=4, access=EVERYTHING)
+    assert [m.pair for m in by_day.matches] == ["VV"] * 4
+
+
+@pytest.mark.parametrize("least", [0.0, 0.3, 0.9, 1.0])
+def test_a_least_probability_is_kept(world: World, records: list[TrackletRecord], least: float) -> None:
+    searcher = world.services.require_searcher()
+    everything = searcher.search([Example(records[0].id)], k=1000, access=EVERYTHING).matches
+    found = searcher.search([Example(records[0].id)], k=1000, access=EVERYTHING, min_probability=least).matches
+    assert [m.record.id for m in found] == [m.record.id for m in everything if m.probability >= least]  # type: ignore[operator]
+
+
+def test_the_examples_cameras_can_be_left_out(world: World, records: list[TrackletRecord]) -> None:
+    examples = [Example(records[0].id), Example(records[8].id)]
+    outcome = world.services.require_searcher().search(
+        examples, k=1000, access=EVERYTHING, exclude_example_cameras=True
+    )
+    assert {m.record.camera_id for m in outcome.matches} == {"yard"}
+
+
+@pytest.mark.parametrize("least", [-0.1, 1.1, float("nan")])
+def test_a_probability_is_one(world: World, records: list[TrackletRecord], least: float) -> None:
+    with pytest.raises(SearchError, match="min_probability: expected 0 to 1"):
+        world.services.require_searcher().search([Example(records[0].id)], access=EVERYTHING, min_probability=least)
+
+
+def test_a_model_without_probabilities_says_so(world: World, records: list[TrackletRecord]) -> None:
+    index = world.services.index
+    assert index is not None
+    for calibration in (None, replace(CALIBRATION, infrared_infrared=None)):
+        bare = Searcher(world.services.gallery, index, lambda *_: None, calibration)
+        with pytest.raises(SearchError, match="gives no probabilities"):
+            bare.search([Example(records[0].id)], access=EVERYTHING, min_probability=0.5)
+    plain = Searcher(world.services.gallery, index, lambda *_: None, None)
+    cosines = [m.cosine for m in plain.search([Example(records[0].id)], access=EVERYTHING).matches]
+    assert cosines == sorted(cosines, reverse=True)
 
 
 @pytest.mark.parametrize(("probability", "said"), [(None, None), (0.95, "strong"), (0.5, "possible"), (0.05, "weak")])
