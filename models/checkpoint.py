@@ -46,7 +46,6 @@ class Checkpoint:
         preprocessing: how crops become its input.
         state: tensors by name, in the precision they are stored in.
         label: what people are shown, one line.
-        interim: not trained for what it is used for; said loudly wherever it runs.
         low_precision: it was shown that vectors rank alike in bfloat16 or float16; engines that are
             left the choice calculate in float32 otherwise.
         calibration: from cosine to probability, for each pair of modalities.
@@ -64,7 +63,6 @@ class Checkpoint:
     preprocessing: Preprocessing
     state: Mapping[str, Tensor] = field(repr=False)
     label: str
-    interim: bool = False
     low_precision: bool = False
     calibration: Calibration = field(default_factory=Calibration)
     association_distance: float = 0.3
@@ -119,7 +117,6 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "preprocessing": checkpoint.preprocessing.to_dict(),
         "calibration": checkpoint.calibration.to_dict(),
         "label": checkpoint.label,
-        "interim": checkpoint.interim,
         "low_precision": checkpoint.low_precision,
         "association_distance": checkpoint.association_distance,
         "tracklet_frames": checkpoint.tracklet_frames,
@@ -160,7 +157,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
             preprocessing=Preprocessing.from_dict(header["preprocessing"]),
             state=load(data),
             label=str(header["label"]),
-            interim=bool(header["interim"]),
             low_precision=bool(header["low_precision"]),
             association_distance=float(header["association_distance"]),
             tracklet_frames=int(header["tracklet_frames"]),

@@ -66,7 +66,7 @@ def load_detector(
 
 
 def load_embedder(settings: Settings, *, threads: int | None = None, workers: int = 1) -> Embedder:
-    """Open the configured checkpoint, or the interim one. `workers` runs will be under way at once."""
+    """Open the configured checkpoint, or the one that ships. `workers` runs will be under way at once."""
     from pipeline.embed import load_embedder as load
 
     # Eight bits are for the detector: a vector's direction is worth more than the milliseconds.

@@ -45,8 +45,6 @@ def run_worker(settings: Settings, stop: threading.Event, *, name: str | None = 
     """Hold cameras and hand tracklets over until `stop` is set; then drain and give the cameras back."""
     worker_id = worker_identity(name)
     models = load_models(settings, live=True)
-    if models.embedder.interim:
-        log.warning("INTERIM re-identification model", label=models.embedder.label)
     log.info("engines", detector=str(models.detector.describe()), embedder=str(models.embedder.describe()))
     models.embedder.warm_up()
     if stop.is_set():

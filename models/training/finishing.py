@@ -86,9 +86,16 @@ def finish(
     figures, promises = {}, Promises(Calibration(), None)
     if dataset.validation:
         found = validate(network, dataset.validation, dataset.protocol, frames=frames, workers=workers)
-        # A tracker compares crops, not clips.
-        crops = embed_samples(network, dataset.validation, frames=1, workers=workers) if frames > 1 else found.features
-        figures, promises = found.figures, fit_promises(dataset.validation, found.features, crops)
+        crops, crop_features = dataset.validation, found.features
+        if frames > 1:  # a tracker compares crops, not clips: those at both ends of a tracklet
+            crops = tuple(
+                replace(sample, pictures=(picture,))
+                for sample in dataset.validation
+                for picture in (sample.pictures[0], sample.pictures[-1])
+            )
+            crop_features = embed_samples(network, crops, frames=1, workers=workers)
+        figures = found.figures
+        promises = fit_promises(dataset.validation, found.features, crops, crop_features)
     epoch = 1 + (place.best_epoch if place.best_epoch >= 0 else place.epoch - 1)
     facts = CardFacts(
         start=start,

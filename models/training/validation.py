@@ -114,13 +114,17 @@ def _rows(samples: Sequence[Sample], light: Modality) -> npt.NDArray[np.int64]:
 
 
 def fit_promises(
-    samples: Sequence[Sample], features: npt.NDArray[np.float32], crops: npt.NDArray[np.float32]
+    samples: Sequence[Sample],
+    features: npt.NDArray[np.float32],
+    crops: Sequence[Sample],
+    crop_features: npt.NDArray[np.float32],
 ) -> Promises:
-    """Fit probabilities (on `features`) and the tracker's distance (on `crops`) on the validation part.
+    """Fit probabilities and the tracker's distance on the validation part.
 
     Args:
-        features, crops: ``[len(samples), D]``, of whole tracklets and of one picture of each; the same for data sets
-            of single pictures.
+        features: ``[len(samples), D]``, of whole tracklets: probabilities.
+        crops, crop_features: single pictures, several of each tracklet, and ``[len(crops), D]``: the tracker's
+            distance. A data set of single pictures gives the same for both.
     """
     generator = np.random.default_rng(_SEED)
     identities = np.array([sample.identity for sample in samples], np.int64)
@@ -132,13 +136,15 @@ def fit_promises(
         log.warning("training.not_calibrated", reason=str(error))
         calibration = Calibration()
     same, other = [], []
+    people = np.array([crop.identity for crop in crops], np.int64)
+    places = np.array([crop.camera for crop in crops], np.int64)
     for light in Modality:
-        rows = _rows(samples, light)
+        rows = _rows(crops, light)
         if len(rows) > _MOST_TRACKED:
             rows = np.sort(generator.choice(rows, _MOST_TRACKED, replace=False))
-        vectors = crops[rows].astype(np.float64)
-        pairs = np.triu(cameras[rows][:, None] == cameras[rows], k=1)
-        alike = identities[rows][:, None] == identities[rows]
+        vectors = crop_features[rows].astype(np.float64)
+        pairs = np.triu(places[rows][:, None] == places[rows], k=1)
+        alike = people[rows][:, None] == people[rows]
         distances = 1.0 - vectors @ vectors.T
         same.append(distances[pairs & alike])
         other.append(distances[pairs & ~alike])

@@ -70,11 +70,11 @@ def export(
     """Write a checkpoint as ONNX: one file per modality, for single images and for clips."""
     from models.checkpoint import CheckpointError, load_checkpoint
     from models.export import export_embedder
-    from models.interim import interim_checkpoint
+    from models.shipped import shipped_checkpoint
 
     settings = load_settings()
     configure_logging(settings)
-    path = checkpoint or settings.checkpoint or interim_checkpoint(settings.cache_dir)
+    path = checkpoint or settings.checkpoint or shipped_checkpoint()
     try:
         loaded = load_checkpoint(path)
     except CheckpointError as error:
@@ -126,8 +126,6 @@ def search(
     if as_json:
         print_json(answer)
         return
-    if answer["model"]["interim"]:
-        typer.echo(f"tapetum: {answer['model']['label']}", err=True)
     typer.echo(f"{'rank':>4}  {'cosine':>6}  {'camera':<20} {'light':<8} {'from':<25} tracklet")
     for match in answer["matches"]:
         t = match["tracklet"]

@@ -137,8 +137,6 @@ def embed(
     if not out.resolve().parent.is_dir():
         fail(f"no folder {out.resolve().parent} to write {out.name} into")
     embedder = load_embedder(settings, threads=settings.threads)
-    if embedder.interim:
-        typer.echo(f"tapetum: {embedder.label}", err=True)
     with progress_line() as progress:
         found = embed_folder(
             folder,

@@ -20,13 +20,14 @@ from service.dashboard.sighting_dialog import SightingDialog
 from service.dashboard.wording import Clock, sighting_card
 from service.gallery import GalleryFilter, GalleryUnavailable
 from service.problems import ProblemError
-from service.search import MAX_EXAMPLES, Example, SearchOutcome
+from service.search import MAX_EXAMPLES, POSSIBLE, STRONG, Example, SearchOutcome
 from service.security.access import AccessDenied, Permission
 
 __all__ = ["SearchPanel"]
 
 MATCHES = 60
 LATEST = 24
+_LEAST = {POSSIBLE: strings.LEAST_POSSIBLE, STRONG: strings.LEAST_STRONG}
 # What the browser says it shows; it is only ever shown back to the same browser.
 _THUMBNAIL = re.compile(r"data:image/jpeg;base64,[A-Za-z0-9+/=]{1,200000}")
 
@@ -65,6 +66,8 @@ class SearchPanel:
             self._cameras.props["display-value"] = strings.ALL_CAMERAS
             self._light = self._select(strings.FILTER_LIGHT, strings.LIGHTS, "")
             self._time = self._select(strings.FILTER_TIME, strings.TIMES, 0)
+            self._least = self._select(strings.FILTER_LEAST, {0.0: strings.ANY, **_LEAST}, 0.0)
+            self._elsewhere = ui.switch(strings.FILTER_ELSEWHERE, on_change=self._filters_changed).props("dense")
         self._reason: ui.input | None = None
         if self._scoped.settings.search_reason_required:
             self._reason = ui.input(strings.REASON).props("dense filled stack-label maxlength=500")
@@ -182,7 +185,16 @@ class SearchPanel:
         self._message("hourglass_empty", strings.SEARCHING, "")
         examples, filters = [c.example for c in self._query], self._filters()
         reason = self._reason.value if self._reason is not None else None
-        outcome = await self._ask(lambda: self._scoped.search(examples, filters, MATCHES, reason=reason))
+        outcome = await self._ask(
+            lambda: self._scoped.search(
+                examples,
+                filters,
+                MATCHES,
+                reason=reason,
+                exclude_example_cameras=bool(self._elsewhere.value),
+                min_probability=float(self._least.value) or None,
+            )
+        )
         if outcome is not None and asked == self._asked:
             self._draw_matches(outcome)
 

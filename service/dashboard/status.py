@@ -48,8 +48,6 @@ class StatusLine:
     def _current(self) -> tuple[str, ...]:
         engines = self._scoped.engines
         found = []
-        if engines.model is not None and engines.model.interim:
-            found.append("interim")
         if self._scoped.store_away:
             found.append("store")
         if engines.state != "ready":
@@ -57,12 +55,9 @@ class StatusLine:
         return tuple(found)
 
     def _draw(self, kind: str) -> None:
-        loud = kind in ("interim", "store")
+        loud = kind == "store"
         with ui.element("div").classes("tp-banner" if loud else "tp-banner tp-banner-quiet").props('role="status"'):
-            if kind == "interim":
-                ui.icon("warning", size="20px")
-                ui.html(f"<span><b>{strings.INTERIM_TITLE}</b> {strings.INTERIM_TEXT}</span>", sanitize=False)
-            elif kind == "store":
+            if kind == "store":
                 ui.icon("cloud_off", size="20px")
                 ui.label(strings.STORE_AWAY)
             elif kind == "loading":

@@ -5,11 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 TITLE: Final = "Tapetum"
-INTERIM_TITLE: Final = "Interim model: do not rely on these results."
-INTERIM_TEXT: Final = (
-    "The model in use was not trained to find a person across day and night cameras. "
-    "Similarities below show that the system works, not who somebody is."
-)
 LOG_OUT: Final = "Log out"
 WHO: Final = "{account}, {role}"
 ROLES: Final = {"viewer": "viewer", "operator": "operator", "admin": "administrator"}
@@ -79,6 +74,11 @@ ALL_CAMERAS: Final = "All cameras"
 FILTER_LIGHT: Final = "Day or night"
 LIGHTS: Final = {"": "Day and night", "visible": "Day only", "infrared": "Night only"}
 FILTER_TIME: Final = "Time"
+FILTER_LEAST: Final = "Likely"
+ANY: Final = "Any"
+LEAST_POSSIBLE: Final = "Possible or strong"
+LEAST_STRONG: Final = "Strong only"
+FILTER_ELSEWHERE: Final = "Other cameras only"
 TIMES: Final = {
     0: "Any time",
     15: "Last 15 min",

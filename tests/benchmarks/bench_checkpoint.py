@@ -1,6 +1,6 @@
 """A checkpoint against released networks, on people that neither saw: a rendered world's test part, and real video.
 
-    python -m tests.benchmarks.bench_checkpoint WORLD --checkpoint FILE [--interim] [--ir XML ...] [--osnet PTH]
+    python -m tests.benchmarks.bench_checkpoint WORLD --checkpoint FILE [--ir XML ...] [--osnet PTH]
         [--video AVI --detections MOT] [--json FILE]
 
 Every network runs as it is used: checkpoints by the product's own embedder, an OpenVINO IR (``--ir``, pictures 0 to
@@ -33,7 +33,6 @@ from models.data import open_dataset
 from models.data.pictures import read_picture
 from models.evaluation import evaluate
 from models.evaluation.calibration import check_calibration
-from models.interim import interim_checkpoint
 from models.preprocessing import Image
 from models.types import Modality
 from pipeline.embed import load_embedder, sample_evenly
@@ -232,7 +231,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("world", type=Path)
     parser.add_argument("--checkpoint", type=Path, action="append", default=[])
-    parser.add_argument("--interim", action="store_true", help="also the interim checkpoint")
     parser.add_argument("--ir", type=Path, action="append", default=[], help="released networks as OpenVINO IR")
     parser.add_argument("--osnet", type=Path, help="torchreid's osnet_x0_25 weights")
     parser.add_argument("--people", type=int, help="of the test part, the first so many")
@@ -242,7 +240,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     cache_dir = Settings().cache_dir
-    paths = [*chosen.checkpoint, *([interim_checkpoint(cache_dir)] if chosen.interim else [])]
+    paths = chosen.checkpoint
     contenders = [Contender(str(path), of_checkpoint(path, cache_dir)) for path in paths]
     released = [(xml.stem, of_ir(xml)) for xml in chosen.ir]
     if chosen.osnet is not None:

@@ -56,14 +56,13 @@ def rewrite_header(path: Path, **changes: object) -> None:
 
 
 def test_everything_comes_back(tmp_path: Path) -> None:
-    saved = checkpoint(interim=True)
+    saved = checkpoint()
     save_checkpoint(saved, tmp_path / "folder" / "c.safetensors")
     loaded = load_checkpoint(tmp_path / "folder" / "c.safetensors")
     for name in (
         "architecture",
         "preprocessing",
         "label",
-        "interim",
         "calibration",
         "model_card",
         "licences",

@@ -1,6 +1,7 @@
 """A run: what it leaves behind, what it resumes, what it refuses, and that a bad step leaves no trace."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 
 from models.calibration import Calibration
 from models.checkpoint import load_checkpoint
+from models.data.samples import Sample
 from models.training import TrainingError, TrainingResult, TrainingStopped, embed_samples, train
 from models.training.validation import Promises, association_distance
 from tests.support.training import one_thread, small_dataset, small_recipe
@@ -37,7 +39,6 @@ def test_checkpoint_loads_embeds_and_is_what_was_validated(finished: tuple[Path,
     checkpoint = load_checkpoint(result.checkpoint)
     assert checkpoint.options["identities"] == 0
     assert checkpoint.trained_on["options"] == {}
-    assert not checkpoint.interim
     samples = small_dataset(root).validation
     vectors = embed_samples(checkpoint.build(), samples)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
@@ -153,8 +154,8 @@ def test_tracklets_are_judged_whole_and_the_trackers_distance_is_fitted_on_singl
 ) -> None:
     fitted = {}
 
-    def fit(samples: object, features: np.ndarray, crops: np.ndarray) -> Promises:
-        fitted.update(tracklets=features, crops=crops)
+    def fit(samples: object, features: np.ndarray, crops: Sequence[Sample], crop_features: np.ndarray) -> Promises:
+        fitted.update(tracklets=(samples, features), crops=(crops, crop_features))
         return Promises(Calibration(), 0.25)
 
     monkeypatch.setattr("models.training.finishing.fit_promises", fit)
@@ -163,8 +164,11 @@ def test_tracklets_are_judged_whole_and_the_trackers_distance_is_fitted_on_singl
     checkpoint = load_checkpoint(train(recipe, dataset, tmp_path / "run").checkpoint)
     assert (checkpoint.tracklet_frames, checkpoint.association_distance) == (3, 0.25)
     for what, frames in (("tracklets", 3), ("crops", 1)):
-        expected = embed_samples(checkpoint.build(), dataset.validation, frames=frames)
-        np.testing.assert_allclose(fitted[what], expected, atol=1e-5)
+        samples, found = fitted[what]
+        np.testing.assert_allclose(found, embed_samples(checkpoint.build(), samples, frames=frames), atol=1e-5)
+    assert fitted["tracklets"][0] == dataset.validation
+    ends = [crop.pictures for crop in fitted["crops"][0]]
+    assert ends == [(picture,) for s in dataset.validation for picture in (s.pictures[0], s.pictures[-1])]
 
 
 def test_validation_part_that_cannot_be_judged_is_found_before_the_first_step(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ Api = Any
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    loaders = foreseeable_loaders(interim=True, probe=PROBE)
+    loaders = foreseeable_loaders(probe=PROBE)
     folder = tmp_path_factory.mktemp("api")
     with world_in(folder, loaders=loaders, max_upload_bytes=300_000, max_photo_pixels=1_000_000) as world:
         yield world
@@ -321,7 +321,6 @@ def test_a_photo_finds_its_person(world: World, api: TestClient, sightings: list
     assert all(sightings.index(m["tracklet"]["id"]) % 4 == 2 for m in matches)  # blue
     assert [m["rank"] for m in matches] == [1, 2, 3, 4, 5]
     assert matches[0]["probability"] is None
-    assert answer.json()["model"]["interim"] is True
     assert "does not mean" in answer.json()["note"]
     key = f"tapetum:photo:{found['id']}"
     assert 0 < world.services.redis.ttl(key) <= 3600
@@ -417,10 +416,9 @@ def test_another_models_sighting_is_a_conflict(world: World, api: TestClient) ->
 # -- the rest --------------------------------------------------------------------------------------
 
 
-def test_system_says_what_runs_and_warns(api: TestClient) -> None:
+def test_system_says_what_runs(api: TestClient) -> None:
     system = api.get("/api/v1/system").json()
     assert {engine["purpose"] for engine in system["engines"]} == {"detection", "re-identification"}
-    assert "Interim" in system["warning"]
     assert system["redis"]["product"] == "valkey"
 
 

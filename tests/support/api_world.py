@@ -176,16 +176,14 @@ def record_of(
     )
 
 
-def foreseeable_loaders(
-    *, calibration: Calibration | None = None, interim: bool = False, probe: CameraProbe | None = None
-) -> Loaders:
+def foreseeable_loaders(*, calibration: Calibration | None = None, probe: CameraProbe | None = None) -> Loaders:
     """Networks and cameras whose answers a test knows; decoding, boxes, vectors and ranking are real."""
 
     def look(config: CameraConfig, policy: UrlPolicy) -> CameraProbe:
         return probe or CameraProbe(reason="The camera does not answer.")
 
     return Loaders(
-        lambda: LoadedModel(ColourEmbedder(), DIM, "colours, for tests", interim, calibration),
+        lambda: LoadedModel(ColourEmbedder(), DIM, "colours, for tests", calibration),
         lambda: LoadedDetector(ColourDetector(), EngineDescription("test", "1", "cpu", "fp32", 1, "rectangles")),
         photo_modality,
         look,

@@ -123,7 +123,7 @@ def main(folder: str, port: str, video: str | None = None, crops: str | None = N
         files = sorted(Path(crops).glob("*.png"))
         for i, colour in enumerate(COLOURS):
             pictures[colour] = [np.asarray(cv2.imread(str(f)), np.uint8) for f in files[i::4]]
-    with world_in(Path(folder), loaders=foreseeable_loaders(interim=True), dashboard=True) as world:
+    with world_in(Path(folder), loaders=foreseeable_loaders(), dashboard=True) as world:
         first = seed(world, pictures)
         world.services.accounts.add("watcher", PASSWORD, Role.VIEWER, ["gate"])
         stop = threading.Event()
