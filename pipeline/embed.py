@@ -12,10 +12,10 @@ import structlog
 from models.calibration import Calibration
 from models.checkpoint import Checkpoint, load_checkpoint
 from models.export import EXPORT_VERSION, INPUT, OUTPUT, export_embedder
-from models.interim import interim_checkpoint
 from models.preprocessing import Preprocessing, check_crop
 from models.runtime import load_engine
 from models.runtime.engine import Engine, EngineDescription, EngineError
+from models.shipped import shipped_checkpoint
 from models.types import Modality
 from models.weights import cache_lock
 from pipeline.types import FloatArray, Image
@@ -49,7 +49,7 @@ class Embedder:
     Attributes:
         dim: D.
         model_hash: vectors of two models are never compared.
-        label: what people are shown; interim: not trained for this, to be said loudly.
+        label: what people are shown.
         calibration: from cosine to probability, where it was fitted.
         association_distance: largest cosine distance for a tracker, see `models.checkpoint.Checkpoint`.
         takes_clips: whether a clip tells the network more than its pictures one by one.
@@ -60,7 +60,6 @@ class Embedder:
         self.dim = dim
         self.model_hash = checkpoint.model_hash
         self.label = checkpoint.label
-        self.interim = checkpoint.interim
         self.calibration: Calibration = checkpoint.calibration
         self.association_distance = checkpoint.association_distance
         self.frames = clip_frames if clip_frames > 1 else checkpoint.tracklet_frames
@@ -176,7 +175,7 @@ def load_embedder(
     threads: int | None = None,
     streams: int = 1,
 ) -> Embedder:
-    """Open a checkpoint, or the interim one for None, on the engine that the settings name.
+    """Open a checkpoint, or the one that ships for None, on the engine that the settings name.
 
     Args:
         threads, streams: of each engine, as for `models.runtime.load_engine`.
@@ -186,9 +185,8 @@ def load_embedder(
 
     Raises:
         models.checkpoint.CheckpointError: no checkpoint at that path, or a damaged one.
-        models.weights.WeightsError: the interim checkpoint cannot be built without a package index.
     """
-    loaded = load_checkpoint(checkpoint or interim_checkpoint(cache_dir))
+    loaded = load_checkpoint(checkpoint or shipped_checkpoint())
     network = loaded.build()
     dim, frames = int(network.embedding_dim), int(network.frames)  # type: ignore[arg-type]
     del network
@@ -208,6 +206,5 @@ def load_embedder(
         )
 
     embedder = Embedder(loaded, dim=dim, clip_frames=frames, open_engine=open_engine)
-    say = log.warning if loaded.interim else log.info
-    say("embedder.loaded", label=loaded.label, interim=loaded.interim, model_hash=loaded.model_hash[:12], dim=dim)
+    log.info("embedder.loaded", label=loaded.label, model_hash=loaded.model_hash[:12], dim=dim)
     return embedder
