@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.data.samples import Sample
+from models.data.samples import DataError, Sample
 from models.evaluation import evaluate
 from models.evaluation.calibration import check_calibration
 from models.evaluation.sheets import RankedQuery, draw_sheet
@@ -92,7 +92,7 @@ def follow(clip: CameraClip, models: Models, progress: Progress | None = None) -
     """Run the product's own pipeline over a film, every frame of it, as `tapetum track` does.
 
     Raises:
-        DataError: the truth is damaged.
+        DataError: the truth is damaged, or the film is not as long as it is said to be.
         SourceError: the film cannot be read.
     """
     truth = read_truth(clip)
@@ -117,6 +117,8 @@ def follow(clip: CameraClip, models: Models, progress: Progress | None = None) -
             last[package.id] = package
         if progress is not None and count % 10 == 0:
             progress(f"following {clip.name}", count / clip.frames)
+    if count != clip.frames:  # else people of the missing part would count as missed
+        raise DataError(f"{clip.video}: expected {clip.frames} frames, as its truth has, got {count}")
     (closed,) = embed_ready([(camera.tracklets, camera.tracklets.close_all())], models.embedder)
     for package in closed:
         first_s.setdefault(package.id, count / clip.fps)
@@ -157,7 +159,15 @@ def _rows(truth: Truth) -> BoxRows:
 
 
 def judge_world(followed: Sequence[Followed], models: Models) -> WorldFigures:
-    """All figures. ImportError where TrackEval is missing."""
+    """All figures.
+
+    Raises:
+        DataError: no cameras, or two of one id.
+        ImportError: TrackEval is missing.
+    """
+    ids = [one.clip.id for one in followed]
+    if not ids or len(set(ids)) < len(ids):
+        raise DataError(f"expected cameras with an id each of its own, got {ids}")
     tracking = {one.clip.id: judge_tracks(_rows(one.truth), _counted(one.truth), one.tracks) for one in followed}
     sightings = _Sightings.of(followed)
     waits = [wait for one in followed for wait in _waits_s(one)]

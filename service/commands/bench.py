@@ -105,6 +105,8 @@ def world(
     """The whole pipeline on films of known people: found, followed, and found again at night."""
     settings = load_settings()
     configure_logging(settings)
+    if report is not None and report.exists() and not report.is_dir():
+        fail(f"{report} is a file; expected a folder to write the report into")
     from models.data.samples import DataError
     from models.synthetic.clip_files import read_clips
     from pipeline.sources import SourceError

@@ -142,6 +142,19 @@ def test_a_truth_that_does_not_fit_the_film_is_refused(clips: list[CameraClip], 
         follow(replace(clips[0], truth=tmp_path / "truth.txt"), models(BlindDetector()))
 
 
+@pytest.mark.parametrize("told", [FRAMES - 1, FRAMES + 1])
+def test_a_film_of_another_length_than_its_truth_is_refused(clips: list[CameraClip], tmp_path: Path, told: int) -> None:
+    (tmp_path / "truth.txt").write_text("1,1,0,0,10,10,1,1,1\n")
+    with pytest.raises(DataError, match=f"expected {told} frames, as its truth has, got {FRAMES}"):
+        follow(replace(clips[0], frames=told, truth=tmp_path / "truth.txt"), models(BlindDetector()))
+
+
+def test_cameras_that_cannot_be_told_apart_are_refused(followed: list[Followed]) -> None:
+    for cameras in ([], [followed[0], followed[0]]):
+        with pytest.raises(DataError, match="an id each of its own"):
+            judge_world(cameras, models(None))
+
+
 def test_lights_are_those_the_product_judged(followed: list[Followed]) -> None:
     for one in followed:
         wanted = Modality.INFRARED if one.clip.id.startswith("night") else Modality.VISIBLE
