@@ -3,41 +3,50 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
-
-import numpy as np
 
 from models.calibration import Calibration
 from models.types import Modality
 from pipeline.types import FloatArray
 from service.gallery import Gallery, GalleryFilter, TrackletRecord, VectorIndex
+from service.ranking import (
+    LEAST,
+    MAX_K,
+    POSSIBLE,
+    STRONG,
+    Band,
+    Match,
+    Pair,
+    Ranker,
+    SearchError,
+    band,
+    light_queries,
+    modality_pair,
+)
 from service.security.access import Access
 
 __all__ = [
+    "LEAST",
+    "POSSIBLE",
+    "STRONG",
     "Band",
     "Example",
     "Match",
     "ModelMismatch",
+    "Pair",
     "PhotoLookup",
     "PhotoPersonVector",
+    "ResolvedExample",
     "SearchError",
     "SearchOutcome",
     "Searcher",
     "UnknownExample",
+    "band",
     "modality_pair",
 ]
 
 MAX_EXAMPLES = 20
-MAX_K = 1000
-Pair = Literal["VV", "II", "VI"]
-Band = Literal["strong", "possible", "weak"]
-STRONG, POSSIBLE = 0.8, 0.4
-
-
-class SearchError(ValueError):
-    """The search cannot be made as asked; the message says why."""
 
 
 class UnknownExample(SearchError):  # noqa: N818  a kind of SearchError
@@ -74,15 +83,13 @@ PhotoLookup = Callable[[str, int, str], "PhotoPersonVector | None"]
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
-    """One ranked sighting. `probability` and `band` are None where the model is not calibrated."""
+class ResolvedExample:
+    """An example that is there: its vector ``float32[D]``, and its record where it is a sighting."""
 
-    rank: int
-    record: TrackletRecord
-    cosine: float
-    pair: Pair
-    probability: float | None
-    band: Band | None
+    example: Example
+    vector: FloatArray = field(repr=False)
+    modality: Modality
+    record: TrackletRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,12 @@ class Searcher:
         self._gallery = gallery
         self._index = index
         self._photo = photo
-        self._calibration = calibration
+        self._ranker = Ranker(gallery, index, calibration)
+
+    @property
+    def model_hash(self) -> str:
+        """Of the model whose vectors are searched."""
+        return self._index.model_hash
 
     def search(
         self,
@@ -130,16 +142,19 @@ class Searcher:
         exclude_examples: bool = True,
         exclude_example_cameras: bool = False,
         min_probability: float | None = None,
+        rerank: bool = False,
     ) -> SearchOutcome:
         """The `k` most similar sightings that pass the filters, among those that the account may see.
 
-        Several examples are one query: the mean of their unit vectors. An example outside the account's scope, or
-        in somebody else's photo, is one that is not there. A cosine across the lights is lower than one within a
+        Several examples of one kind of light are one query: the mean of their unit vectors. With examples of both,
+        a sighting counts by the one that it is likelier to match. An example outside the account's scope, or in
+        somebody else's photo, is one that is not there. A cosine across the lights is lower than one within a
         light, so a calibrated model's answers are ranked by probability; otherwise by cosine.
 
         Args:
             exclude_example_cameras: leave out the cameras that the example sightings are of.
             min_probability: leave out what is less likely.
+            rerank: order the first hundreds by their k-reciprocal neighbours; probabilities stay as they are.
 
         Raises:
             SearchError: nothing to search with, too many examples, k or a probability out of range, or a least
@@ -148,26 +163,61 @@ class Searcher:
             ModelMismatch: an example was made by another model than the gallery.
             GalleryUnavailable: Redis is away.
         """
+        return self.answer(
+            self.resolve(examples, access),
+            filters,
+            k,
+            access=access,
+            exclude_examples=exclude_examples,
+            exclude_example_cameras=exclude_example_cameras,
+            min_probability=min_probability,
+            rerank=rerank,
+        )
+
+    def answer(
+        self,
+        examples: Sequence[ResolvedExample],
+        filters: GalleryFilter | None = None,
+        k: int = 50,
+        *,
+        access: Access,
+        exclude_examples: bool = True,
+        exclude_example_cameras: bool = False,
+        min_probability: float | None = None,
+        rerank: bool = False,
+        confirmed: Sequence[TrackletRecord] = (),
+        left_out: Callable[[TrackletRecord], bool] = lambda _: False,
+    ) -> SearchOutcome:
+        """The same with examples that `resolve` gave.
+
+        Args:
+            confirmed: sightings that join the examples as equals; their cameras are not left out.
+            left_out: judges each sighting that was found.
+        """
         started = time.perf_counter()
-        if not 1 <= len(examples) <= MAX_EXAMPLES:
-            raise SearchError(f"examples: expected 1 to {MAX_EXAMPLES}, got {len(examples)}")
         if not 1 <= k <= MAX_K:
             raise SearchError(f"k: expected 1 to {MAX_K}, got {k}")
         self._check_least(min_probability)
-        records, vectors, modalities = self._resolve(examples, access)
+        records = [one.record for one in examples if one.record is not None]
+        for record in confirmed:
+            self._check_model(record.model_hash)
         filters = access.narrowed(filters)
         if exclude_examples:
             filters = replace(filters, exclude_ids=filters.exclude_ids | {r.id for r in records})
         if exclude_example_cameras:
             filters = replace(filters, exclude_cameras=filters.exclude_cameras | {r.camera_id for r in records})
-        matches = self._ranked(_mean(vectors), leading_modality(modalities), k, filters, access, min_probability)
-        size, left_out = self.extent(access)
+        known = [(one.vector, one.modality) for one in examples] + [(r.vector, r.modality) for r in confirmed]
+        queries = light_queries([vector for vector, _ in known], [light for _, light in known])
+        matches = self._ranker.ranked(
+            queries, k, filters, access, least=min_probability, rerank=rerank, left_out=left_out
+        )
+        size, others = self.extent(access)
         return SearchOutcome(
             matches=tuple(matches),
             examples=tuple(records),
             gallery_size=size,
             generation=self._index.generation if access.cameras is None else None,
-            left_out=left_out,
+            left_out=others,
             took_s=time.perf_counter() - started,
         )
 
@@ -176,38 +226,8 @@ class Searcher:
             return
         if not 0 <= probability <= 1:
             raise SearchError(f"min_probability: expected 0 to 1, got {probability}")
-        if self._calibration is None or None in self._calibration.to_dict().values():
+        if not self._ranker.gives_probabilities:
             raise SearchError("min_probability: the model in use gives no probabilities")
-
-    def _ranked(
-        self,
-        query: FloatArray,
-        light: Modality,
-        k: int,
-        filters: GalleryFilter,
-        access: Access,
-        least: float | None,
-    ) -> list[Match]:
-        """The best `k`, each light searched for itself where probabilities make them comparable."""
-        wanted = tuple(Modality) if filters.modality is None else (filters.modality,)
-        calibrated = self._calibration is not None and all(self._calibration.of(light, other) for other in wanted)
-        parts = [replace(filters, modality=other) for other in wanted] if calibrated else [filters]
-        found = [self._index.search(query[None, :], k, part)[0] for part in parts]
-        cosines = {one: c for hits in found for one, c in zip(hits.ids, hits.cosines.tolist(), strict=True)}
-        # The index may be a moment behind: what was erased or re-embedded meanwhile is not shown.
-        matches = [
-            self._match(record, cosines[one], light)
-            for one, record in self._gallery.get_many(list(cosines)).items()
-            if record.model_hash == self._index.model_hash and access.sees(record.camera_id)
-        ]
-        matches.sort(key=lambda match: -self._order(match, light) if calibrated else -match.cosine)
-        if least is not None:
-            matches = [match for match in matches if match.probability is not None and match.probability >= least]
-        return [replace(match, rank=rank) for rank, match in enumerate(matches[:k], start=1)]
-
-    def _order(self, match: Match, light: Modality) -> float:
-        curve = self._calibration.of(light, match.record.modality) if self._calibration else None
-        return curve.log_odds(match.cosine) if curve else match.cosine
 
     def extent(self, access: Access) -> tuple[int, int]:
         """How many sightings of the account's cameras can be found, and how many are there but cannot."""
@@ -218,35 +238,29 @@ class Searcher:
         found = self._index.count(scope)
         return found, max(0, self._gallery.count(scope) - found)
 
-    def _resolve(
-        self, examples: Sequence[Example], access: Access
-    ) -> tuple[list[TrackletRecord], list[FloatArray], list[Modality]]:
+    def resolve(self, examples: Sequence[Example], access: Access) -> list[ResolvedExample]:
+        """The examples' vectors, in their order. Raises SearchError, UnknownExample, ModelMismatch."""
+        if not 1 <= len(examples) <= MAX_EXAMPLES:
+            raise SearchError(f"examples: expected 1 to {MAX_EXAMPLES}, got {len(examples)}")
         ids = [e.tracklet_id for e in examples if e.tracklet_id is not None]
         known = self._gallery.get_many(ids) if ids else {}
-        records: list[TrackletRecord] = []
-        vectors: list[FloatArray] = []
-        modalities: list[Modality] = []
-        for example in examples:
-            if example.tracklet_id is not None:
-                record = known.get(example.tracklet_id)
-                if record is None or not access.sees(record.camera_id):
-                    raise UnknownExample(f"There is no sighting {example.tracklet_id}; it may have been erased.")
-                self._check_model(record.model_hash)
-                records.append(record)
-                vectors.append(record.vector)
-                modalities.append(record.modality)
-            else:
-                assert example.photo_id is not None  # noqa: S101  Example has checked it
-                person = self._photo(example.photo_id, example.person, access.account)
-                if person is None:
-                    raise UnknownExample(
-                        f"There is no person {example.person} in that photo, or the photo is older than an hour. "
-                        "Send it again."
-                    )
-                self._check_model(person.model_hash)
-                vectors.append(person.vector)
-                modalities.append(person.modality)
-        return records, vectors, modalities
+        return [self._resolved(example, known, access) for example in examples]
+
+    def _resolved(self, example: Example, known: Mapping[str, TrackletRecord], access: Access) -> ResolvedExample:
+        if example.photo_id is not None:
+            person = self._photo(example.photo_id, example.person, access.account)
+            if person is None:
+                raise UnknownExample(
+                    f"There is no person {example.person} in that photo, or the photo is older than an hour. "
+                    "Send it again."
+                )
+            self._check_model(person.model_hash)
+            return ResolvedExample(example, person.vector, person.modality)
+        record = known.get(example.tracklet_id or "")
+        if record is None or not access.sees(record.camera_id):
+            raise UnknownExample(f"There is no sighting {example.tracklet_id}; it may have been erased.")
+        self._check_model(record.model_hash)
+        return ResolvedExample(example, record.vector, record.modality, record)
 
     def _check_model(self, model_hash: str) -> None:
         if model_hash != self._index.model_hash:
@@ -254,43 +268,3 @@ class Searcher:
                 "The example was made by another model than the gallery's index uses, so they cannot be compared. "
                 "Re-embed the gallery, or send the photo again."
             )
-
-    def _match(self, record: TrackletRecord, cosine: float, query: Modality) -> Match:
-        """A match that has no rank yet."""
-        curve = self._calibration.of(query, record.modality) if self._calibration else None
-        probability = curve.probability(cosine) if curve else None
-        pair = modality_pair(query, record.modality)
-        return Match(0, record, min(1.0, max(-1.0, cosine)), pair, probability, band(probability))
-
-
-def leading_modality(queries: Sequence[Modality]) -> Modality:
-    """The kind of light that most examples have; visible when even."""
-    visible = sum(m is Modality.VISIBLE for m in queries)
-    return Modality.VISIBLE if 2 * visible >= len(queries) else Modality.INFRARED
-
-
-def modality_pair(query: Modality, found: Modality) -> Pair:
-    """VV, II or VI."""
-    if query is not found:
-        return "VI"
-    return "VV" if found is Modality.VISIBLE else "II"
-
-
-def band(probability: float | None) -> Band | None:
-    """The probability in words."""
-    if probability is None:
-        return None
-    return "strong" if probability >= STRONG else "possible" if probability >= POSSIBLE else "weak"
-
-
-def _mean(vectors: Sequence[FloatArray]) -> FloatArray:
-    """``float32[D]`` of unit length: the mean of unit vectors."""
-    stack = np.stack(vectors).astype(np.float32)
-    norms = np.linalg.norm(stack, axis=1, keepdims=True)
-    if not np.isfinite(stack).all() or not (norms > 0).all():
-        raise SearchError("an example's vector is not usable")
-    mean = (stack / norms).mean(axis=0)
-    length = float(np.linalg.norm(mean))
-    if length < 1e-6:
-        raise SearchError("the examples point in opposite directions; search with them one by one")
-    return np.asarray(mean / length, np.float32)
