@@ -26,25 +26,32 @@ class Permission(StrEnum):
     OWN_ACCOUNT = "own-account"  # log out, own password, own tokens: by a session, never by a token
     VIEW = "view"  # cameras, live pictures, sightings and their pictures
     SEARCH = "search"  # with sightings as examples
+    ALERTS = "alerts"  # see those of one's cameras
     PHOTOS = "photos"  # search with uploaded photos
+    WATCHLISTS = "watchlists"  # make and change entries, acknowledge alerts
     TEST_CAMERAS = "test-cameras"  # saved ones
     MANAGE_CAMERAS = "manage-cameras"  # change, remove
     ERASE = "erase"  # sightings for good, and legal holds on them
     ADD_CAMERAS = "add-cameras"  # add, try an address
+    WEBHOOKS = "webhooks"  # where alerts are sent to
     USERS = "users"  # accounts, and other people's tokens: by a session, never by a token
     AUDIT = "audit"
     SYSTEM = "system"  # what runs here, and its figures
 
 
-_VIEWER = frozenset({Permission.LOGGED_IN, Permission.OWN_ACCOUNT, Permission.VIEW, Permission.SEARCH})
-_OPERATOR = _VIEWER | {Permission.PHOTOS, Permission.TEST_CAMERAS}
+_VIEWER = frozenset(
+    {Permission.LOGGED_IN, Permission.OWN_ACCOUNT, Permission.VIEW, Permission.SEARCH, Permission.ALERTS}
+)
+_OPERATOR = _VIEWER | {Permission.PHOTOS, Permission.WATCHLISTS, Permission.TEST_CAMERAS}
 _MAY: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
     Role.OPERATOR: _OPERATOR,
     Role.ADMIN: frozenset(Permission),
 }
 # These tell of, or reach, every camera: a scope of some cameras never has them.
-_OF_EVERY_CAMERA = frozenset({Permission.ADD_CAMERAS, Permission.USERS, Permission.AUDIT, Permission.SYSTEM})
+_OF_EVERY_CAMERA = frozenset(
+    {Permission.ADD_CAMERAS, Permission.WEBHOOKS, Permission.USERS, Permission.AUDIT, Permission.SYSTEM}
+)
 # Each is a way to a login that outlives the token: a token that leaked for a day could make itself one for ever.
 _NEVER_BY_TOKEN = frozenset({Permission.OWN_ACCOUNT, Permission.USERS})
 _ORDER = tuple(Role)
