@@ -31,6 +31,7 @@ class Erasure(BaseModel):
     pictures: int
     missing: int = Field(description="Without a record; a late delivery of them is refused too.")
     compacted: list[str] = Field(description="What the server wrote anew, so that its files forget.")
+    elsewhere: dict[str, int] = Field(description="In how many other places they were: subjects, cases, exports.")
     digest: str = Field(description="SHA-256 of the report; the audit log holds it.")
 
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import redis
 from ulid import ULID
 
+from service.gallery.erasable import Erasable
 from service.gallery.holds import Hold, Holds
 from service.gallery.media import MediaStore
 from service.gallery.records import TRACKLET_ID, TrackletRecord
@@ -46,6 +48,7 @@ class ErasureReport:
         records, pictures: how many there were.
         missing: ids without a record; they cannot come any more either.
         compacted: what was rewritten, such as ``append-only file``; empty where the server keeps no files.
+        elsewhere: in how many other places they were, by kind: subjects, cases, exports.
     """
 
     id: str
@@ -57,6 +60,7 @@ class ErasureReport:
     pictures: int
     missing: int
     compacted: tuple[str, ...]
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -88,8 +92,9 @@ class ErasureReport:
                 pictures=int(values["pictures"]),
                 missing=int(values["missing"]),
                 compacted=tuple(str(one) for one in values["compacted"]),
+                elsewhere={str(name): int(count) for name, count in values["elsewhere"].items()},
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"expected an erasure report: {error!r}") from None
         if not all(TRACKLET_ID.fullmatch(one) for one in report.tracklet_ids):
             raise ValueError("expected an erasure report: tracklet_ids are not all ids")
@@ -97,10 +102,21 @@ class ErasureReport:
 
 
 class Eraser:
-    """Erases from gallery and media. Raises GalleryUnavailable or MediaError; what was begun can be begun again."""
+    """Erases from gallery, media and all that remembers besides.
 
-    def __init__(self, client: redis.Redis, gallery: Gallery, media: MediaStore, holds: Holds) -> None:
+    Raises GalleryUnavailable or MediaError; what was begun can be begun again.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        gallery: Gallery,
+        media: MediaStore,
+        holds: Holds,
+        elsewhere: Sequence[Erasable] = (),
+    ) -> None:
         self._redis, self._gallery, self._media, self._holds = client, gallery, media, holds
+        self._elsewhere = elsewhere
 
     def erase(self, ids: Sequence[str], *, account: str, reason: str) -> ErasureReport:
         """Erase sightings, whether they are there or only on their way, and compact the server's files.
@@ -116,9 +132,12 @@ class Eraser:
         if held:
             raise HeldError(held)
         records = pictures = 0
+        others: Counter[str] = Counter()
         for start in range(0, len(wanted), _BATCH):
-            gone, files = self.remove(wanted[start : start + _BATCH])
+            batch = wanted[start : start + _BATCH]
+            gone, files = self.remove(batch)
             records, pictures = records + gone, pictures + files
+            others.update(self.forget(batch))
         return ErasureReport(
             id=str(ULID()),
             at=datetime.now(UTC),
@@ -129,7 +148,12 @@ class Eraser:
             pictures=pictures,
             missing=len(wanted) - records,
             compacted=compact(self._redis),
+            elsewhere={store.name: others[store.name] for store in self._elsewhere},
         )
+
+    def forget(self, ids: Sequence[str]) -> dict[str, int]:
+        """Have everything else forget sightings whose records are gone. Returns in how many places they were."""
+        return {store.name: store.erase(ids) for store in self._elsewhere}
 
     def remove(self, ids: Sequence[str]) -> tuple[int, int]:
         """Records first, so that nothing points at pictures that are gone. Returns records and pictures removed."""
@@ -201,7 +225,9 @@ def _run(client: redis.Redis, command: str, busy: str, status: str, timeout_s: f
     raise redis.TimeoutError(f"{command}: not done within {timeout_s:.0f} s ({busy})")
 
 
-def verify_erasure(report: ErasureReport, gallery: Gallery, media: MediaStore) -> list[str]:
+def verify_erasure(
+    report: ErasureReport, gallery: Gallery, media: MediaStore, elsewhere: Sequence[Erasable] = ()
+) -> list[str]:
     """What of an erasure is still there, a sentence for each; empty when nothing answers."""
     found = []
     cameras = gallery.cameras()
@@ -217,4 +243,5 @@ def verify_erasure(report: ErasureReport, gallery: Gallery, media: MediaStore) -
             for key in _possible_keys(one, cameras)
             if media.holds_tracklet(key)
         ]
+        found += [f"{store.name}: {count} still hold them" for store in elsewhere if (count := store.holds(ids))]
     return found

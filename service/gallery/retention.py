@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +17,7 @@ import redis
 import structlog
 
 from service.gallery import keys
+from service.gallery.erasable import Erasable
 from service.gallery.erasure import Eraser
 from service.gallery.holds import Holds
 from service.gallery.media import MediaStore
@@ -53,6 +54,7 @@ class Retention:
         keep_days: by camera id, asked before each sweep; None keeps for ever. A camera that is not in it is one that
             was removed, or never added: `default_days` holds for it.
         on_swept: told what a sweep did, when it did anything.
+        elsewhere: what else remembers sightings and forgets them with their records.
     """
 
     def __init__(
@@ -65,9 +67,10 @@ class Retention:
         default_days: float | None,
         keep_days: Callable[[], Mapping[str, float | None]],
         on_swept: Callable[[Swept], object] = lambda _: None,
+        elsewhere: Sequence[Erasable] = (),
     ) -> None:
         self._redis, self._gallery, self._media, self._holds = client, gallery, media, holds
-        self._eraser = Eraser(client, gallery, media, holds)
+        self._eraser = Eraser(client, gallery, media, holds, elsewhere)
         self._default_days, self._keep_days, self._on_swept = default_days, keep_days, on_swept
         self._token = secrets.token_hex(8)
         self._stop = threading.Event()
@@ -108,6 +111,7 @@ class Retention:
                 held += len(batch) - len(free)
                 if free:
                     gone, files = self._eraser.remove(free)
+                    self._eraser.forget(free)
                     records, pictures = records + gone, pictures + files
                 if self._stop.wait(_PAUSE_S) or not self._lease():
                     return Swept(records, pictures, 0, held)
