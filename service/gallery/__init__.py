@@ -1,5 +1,6 @@
 """The gallery: tracklets in Redis, their pictures in the media store, an exact vector index in each API process."""
 
+from service.gallery.arrivals import Arrivals, Since
 from service.gallery.erasure import Eraser, ErasureReport, HeldError, verify_erasure
 from service.gallery.follow import IndexFollower
 from service.gallery.holds import Hold, Holds
@@ -10,6 +11,7 @@ from service.gallery.retention import Retention, Swept
 from service.gallery.store import Gallery, GalleryUnavailable, Page, PutResult
 
 __all__ = [
+    "Arrivals",
     "CropRef",
     "Eraser",
     "ErasureReport",
@@ -28,6 +30,7 @@ __all__ = [
     "RecordError",
     "Retention",
     "SearchHits",
+    "Since",
     "Swept",
     "TrackletRecord",
     "VectorIndex",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -33,6 +33,8 @@ class Change:
     position: str
     op: str  # put | delete
     id: str
+    camera: str = ""  # empty where the record had been broken
+    new: bool = False  # put for the first time
 
 
 class Feed:
@@ -100,10 +102,14 @@ class Feed:
             # redis-py answers with a list under RESP2 and with a mapping under RESP3.
             entries = next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
             self.check(after)
-            return [
-                Change(position.decode(), fields.get(b"op", b"").decode(), fields.get(b"id", b"").decode())
-                for position, fields in entries
-            ]
+            return [_change(position, fields) for position, fields in entries]
+
+    def since(self, after: str, limit: int) -> list[Change]:
+        """What happened after a position, at most `limit`, without waiting. Raises FeedLostError."""
+        with redis_at_work():
+            self.check(after)
+            reply = self._redis.xrange(keys.CHANGES, min=f"({after}", count=limit)
+            return [_change(position, fields) for position, fields in cast("Any", reply)]
 
     def check(self, after: str) -> None:
         """Raise FeedLostError when the stream no longer continues from `after`."""
@@ -132,6 +138,11 @@ class Feed:
             first[0].decode() if first else _BEGINNING,
             int(info["entries-added"]) > int(info["length"]),
         )
+
+
+def _change(position: bytes, fields: Mapping[bytes, bytes]) -> Change:
+    op, one, camera, new = (fields.get(name, b"").decode() for name in (b"op", b"id", b"camera", b"new"))
+    return Change(position.decode(), op, one, camera, new == "1")
 
 
 def _row(tracklet_id: str, fields: list[bytes]) -> IndexRow | ValueError | None:

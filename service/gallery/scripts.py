@@ -21,7 +21,7 @@ redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
 redis.call('SADD', KEYS[4], ARGV[5])
 if tonumber(redis.call('GET', KEYS[5]) or 0) < tonumber(ARGV[4]) then redis.call('SET', KEYS[5], ARGV[4]) end
 redis.call('XADD', KEYS[7], 'MAXLEN', '~', ARGV[7], '*',
-  'op', 'put', 'id', ARGV[1], 'revision', ARGV[2], 'camera', ARGV[5])
+  'op', 'put', 'id', ARGV[1], 'revision', ARGV[2], 'camera', ARGV[5], 'new', old[1] and '0' or '1')
 return 0
 """
 
