@@ -11,7 +11,24 @@ from typing import Protocol
 from models.types import Modality
 from pipeline.types import FloatArray, Image
 
-__all__ = ["CameraBoard", "CameraConfig", "CameraHealth", "CameraState", "LiveBox", "LiveView"]
+__all__ = ["CameraBoard", "CameraConfig", "CameraHealth", "CameraPosition", "CameraState", "LiveBox", "LiveView"]
+
+
+@dataclass(frozen=True, slots=True)
+class CameraPosition:
+    """Where a camera stands: on a plan, on the globe, or both.
+
+    Attributes:
+        x_m, y_m: metres on the plan, from any corner that all its cameras share.
+        plan: tells plans apart, such as floors or sites; positions on different ones are not compared.
+        latitude, longitude: degrees, WGS 84.
+    """
+
+    x_m: float | None = None
+    y_m: float | None = None
+    plan: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +46,7 @@ class CameraConfig:
             the middle of the box's lower edge is.
         min_height_px: smaller persons are ignored.
         keep_days: sightings are removed when they are so old; None for as long as the settings say.
+        position: where it stands; tells which ways between cameras are too far for a time.
         enabled: a disabled camera keeps its records and is not connected.
     """
 
@@ -44,6 +62,7 @@ class CameraConfig:
     open_timeout_s: float = 10.0
     read_timeout_s: float = 10.0
     keep_days: float | None = None
+    position: CameraPosition | None = None
     enabled: bool = True
 
 

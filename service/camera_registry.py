@@ -15,7 +15,7 @@ import redis
 import structlog
 
 from models.types import Modality
-from pipeline.camera import CameraConfig
+from pipeline.camera import CameraConfig, CameraPosition
 from pipeline.camera_url import mask_url
 from service.gallery.records import CAMERA_ID
 from service.gallery.store import redis_at_work
@@ -198,6 +198,22 @@ def check_camera(config: CameraConfig) -> None:
             raise ValueError(f"{name}: expected 0.1 to 300, got {getattr(config, name)}")
     for name in ("include", "exclude"):
         _check_polygons(name, getattr(config, name))
+    if config.position is not None:
+        _check_position(config.position)
+
+
+def _check_position(position: CameraPosition) -> None:
+    for names, limits in ((("x_m", "y_m"), (1e6, 1e6)), (("latitude", "longitude"), (90.0, 180.0))):
+        values = [getattr(position, name) for name in names]
+        if (values[0] is None) != (values[1] is None):
+            raise ValueError(f"position: expected both {names[0]} and {names[1]}, or neither")
+        for name, value, limit in zip(names, values, limits, strict=True):
+            if value is not None and not abs(value) <= limit:
+                raise ValueError(f"position: expected {name} from {-limit:g} to {limit:g}, got {value}")
+    if position.x_m is None and position.latitude is None:
+        raise ValueError("position: expected x_m and y_m, or latitude and longitude")
+    if position.plan:
+        _check_text("position", position.plan, MAX_NAME)
 
 
 def _check_text(name: str, text: str, limit: int) -> None:
@@ -240,7 +256,8 @@ def _read(text: bytes) -> CameraRecord:
     """Raises ValueError for anything that `_write` would not have written."""
     try:
         stored: dict[str, Any] = json.loads(text)
-        fields = {"keep_days": None, **stored["config"]}
+        fields = {"keep_days": None, "position": None, **stored["config"]}
+        fields["position"] = CameraPosition(**fields["position"]) if fields["position"] else None
         fields["modality"] = Modality(fields["modality"]) if fields["modality"] else None
         for name in ("include", "exclude"):
             fields[name] = tuple(tuple((x, y) for x, y in polygon) for polygon in fields[name])

@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     retention_days: float | None = Field(
         30.0, gt=0, le=36500, description="Sightings are removed when they are so old. Cameras may differ; null keeps."
     )
+    max_speed_mps: float = Field(
+        8.0, gt=0, le=400, description="Nobody gets from one camera to another faster; what would be is flagged."
+    )
+    camera_view_m: float = Field(25.0, ge=0, le=1000, description="How far from a camera it may see a person.")
+    clock_slack_s: float = Field(3.0, ge=0, le=600, description="By how much the clocks of two cameras may differ.")
+    export_days: float = Field(7.0, gt=0, le=366, description="Exports of cases are removed when they are so old.")
     search_reason_required: bool = Field(False, description="A search must say why; the reason goes to the audit log.")
 
     detector: str = Field("yolov7", description="yolov7, yolov7-tiny, or any file or name that Ultralytics loads.")

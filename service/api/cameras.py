@@ -10,7 +10,7 @@ import cv2
 from fastapi import APIRouter, Path, Response, status
 from starlette.concurrency import run_in_threadpool
 
-from pipeline.camera import CameraConfig, CameraHealth
+from pipeline.camera import CameraConfig, CameraHealth, CameraPosition
 from pipeline.camera_url import CameraUrlError, mask_url
 from pipeline.types import Image
 from service.api.access import AddingCameras, ManagingCameras, TestingCameras, Viewing
@@ -21,6 +21,7 @@ from service.api.schema import (
     CameraCreate,
     CameraHealthReport,
     CameraList,
+    CameraPlace,
     CameraTest,
     CameraTestRequest,
 )
@@ -35,7 +36,7 @@ router = APIRouter(prefix="/cameras", tags=["cameras"], responses=PROBLEM_RESPON
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such camera."}}
 CameraIdPath = Path(pattern=r"^[a-z0-9-]{1,64}$", description="The camera's id.", examples=["car-park-north"])
 FIRST_FRAME_SIDE_PX = 960
-CLEARABLE = frozenset({"max_fps", "modality", "keep_days"})
+CLEARABLE = frozenset({"max_fps", "modality", "keep_days", "position"})
 
 
 @router.get("", operation_id="list_cameras", summary="All cameras in scope with their health")
@@ -117,6 +118,7 @@ def add_camera_config(scoped: Scoped, camera: CameraCreate) -> CameraConfig:
             "id": camera.id or "",
             "include": _polygons(camera.include),
             "exclude": _polygons(camera.exclude),
+            "position": _position(camera.position),
         }
     )
     try:
@@ -138,6 +140,8 @@ def _change(scoped: Scoped, camera_id: str, change: CameraChange) -> CameraConfi
     for name in ("include", "exclude"):
         if name in given:
             given[name] = _polygons(given[name])
+    if "position" in given:
+        given["position"] = _position(given["position"])
     try:
         return scoped.change_camera(camera_id, given)
     except CameraConflictError:
@@ -159,12 +163,17 @@ def _polygons(polygons: list[list[tuple[float, float]]]) -> tuple[tuple[tuple[fl
     return tuple(tuple((float(x), float(y)) for x, y in polygon) for polygon in polygons)
 
 
+def _position(place: CameraPlace | None) -> CameraPosition | None:
+    return CameraPosition(**place.model_dump()) if place is not None else None
+
+
 def shown(scoped: Scoped, config: CameraConfig, health: CameraHealth | None) -> Camera:
     """A camera as the API tells of it: the address without its credentials, and to who manages cameras only."""
     values = {f.name: getattr(config, f.name) for f in fields(config)}
     managing = scoped.access.may(Permission.MANAGE_CAMERAS)
     values |= {"url": mask_url(config.url) if managing else None, "health": None}
     values |= {name: [list(polygon) for polygon in values[name]] for name in ("include", "exclude")}
+    values["position"] = CameraPlace(**asdict(config.position)) if config.position is not None else None
     if health is not None:
         report = asdict(health)
         report.pop("camera_id")

@@ -18,6 +18,7 @@ __all__ = [
     "CameraCreate",
     "CameraHealthReport",
     "CameraList",
+    "CameraPlace",
     "CameraTest",
     "CameraTestRequest",
     "CropInfo",
@@ -93,6 +94,16 @@ class SessionOpened(SessionInfo):
     token: str = Field(description="Send it as `Authorization: Bearer`. Browsers use the cookie set beside it.")
 
 
+class CameraPlace(Closed):
+    """Where a camera stands: on a plan, on the globe, or both."""
+
+    x_m: float | None = Field(None, ge=-1e6, le=1e6, description="Metres on the plan.", examples=[12.5])
+    y_m: float | None = Field(None, ge=-1e6, le=1e6, examples=[40])
+    plan: str = Field("", max_length=120, description="Positions on different plans are not compared.")
+    latitude: float | None = Field(None, ge=-90, le=90, description="Degrees, WGS 84.")
+    longitude: float | None = Field(None, ge=-180, le=180)
+
+
 class CameraBase(Closed):
     name: PlainText = Field(min_length=1, max_length=120, examples=["Car park north"])
     url: str = Field(
@@ -112,6 +123,7 @@ class CameraBase(Closed):
     keep_days: float | None = Field(
         None, gt=0, le=36500, description="Sightings are removed when they are so old; null: as the settings say."
     )
+    position: CameraPlace | None = Field(None, description="Tells which ways between cameras are too far for a time.")
     enabled: bool = True
 
 
@@ -133,6 +145,7 @@ class CameraChange(Closed):
     open_timeout_s: float | None = Field(None, ge=1, le=120)
     read_timeout_s: float | None = Field(None, ge=1, le=120)
     keep_days: float | None = Field(None, gt=0, le=36500)
+    position: CameraPlace | None = None
     enabled: bool | None = None
 
 
@@ -174,6 +187,7 @@ class Camera(BaseModel):
     open_timeout_s: float
     read_timeout_s: float
     keep_days: float | None
+    position: CameraPlace | None
     enabled: bool
     health: CameraHealthReport | None = Field(None, description="The worker's last report; null when none is recent.")
 

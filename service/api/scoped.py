@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from pipeline.camera import CameraConfig, CameraHealth
+from pipeline.camera import CameraConfig, CameraHealth, CameraPosition
 from pipeline.camera_url import mask_url
 from service.api.photo_store import StoredPhoto
 from service.api.probing import CameraProbe, without_place
@@ -190,7 +190,7 @@ class Scoped:
         if "url" in changes and changes["url"] != record.masked.config.url:
             self.access.require(Permission.ADD_CAMERAS)
             _check_login(changes["url"])
-        told = {name: mask_url(value) if name == "url" else value for name, value in changes.items()}
+        told = {name: _told_value(name, value) for name, value in changes.items()}
         with recorded(self._services.audit, "camera.change", self.trail, camera=camera_id, changes=told):
             try:
                 changed = replace(record.config, **changes)
@@ -361,6 +361,13 @@ def _check_login(url: str) -> None:
     """The stars that stand for a login in what the API shows would be taken for one."""
     if "***" in url:
         raise ValueError("url: *** stands for a login that is not shown; write the address with its user and password")
+
+
+def _told_value(name: str, value: Any) -> Any:
+    """A changed field of a camera, for the audit log."""
+    if name == "url":
+        return mask_url(value)
+    return asdict(value) if isinstance(value, CameraPosition) else value
 
 
 def _told(filters: GalleryFilter) -> dict[str, Any]:
