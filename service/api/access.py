@@ -24,8 +24,11 @@ from service.security.sessions import Session
 __all__ = [
     "AddingCameras",
     "Auditing",
+    "Exporting",
     "LoggedIn",
     "ManagingCameras",
+    "ManagingCases",
+    "ManagingSubjects",
     "ManagingUsers",
     "OpenToAll",
     "OwnAccount",
@@ -92,6 +95,9 @@ OwnAccount = Annotated[Scoped, Depends(_needs(Permission.OWN_ACCOUNT))]
 Viewing = Annotated[Scoped, Depends(_needs(Permission.VIEW))]
 Searching = Annotated[Scoped, Depends(_needs(Permission.SEARCH))]
 SendingPhotos = Annotated[Scoped, Depends(_needs(Permission.PHOTOS))]
+ManagingSubjects = Annotated[Scoped, Depends(_needs(Permission.SUBJECTS))]
+ManagingCases = Annotated[Scoped, Depends(_needs(Permission.CASES))]
+Exporting = Annotated[Scoped, Depends(_needs(Permission.EXPORT))]
 TestingCameras = Annotated[Scoped, Depends(_needs(Permission.TEST_CAMERAS))]
 ManagingCameras = Annotated[Scoped, Depends(_needs(Permission.MANAGE_CAMERAS))]
 Erasing = Annotated[Scoped, Depends(_needs(Permission.ERASE))]

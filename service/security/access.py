@@ -29,6 +29,9 @@ class Permission(StrEnum):
     ALERTS = "alerts"  # see those of one's cameras
     PHOTOS = "photos"  # search with uploaded photos
     WATCHLISTS = "watchlists"  # make and change entries, acknowledge alerts
+    SUBJECTS = "subjects"  # make and change them; seeing them is VIEW, in one's cameras
+    CASES = "cases"  # make and change those one owns or is a member of; a member may see them with VIEW
+    EXPORT = "export"  # of those cases
     TEST_CAMERAS = "test-cameras"  # saved ones
     MANAGE_CAMERAS = "manage-cameras"  # change, remove
     ERASE = "erase"  # sightings for good, and legal holds on them
@@ -42,7 +45,11 @@ class Permission(StrEnum):
 _VIEWER = frozenset(
     {Permission.LOGGED_IN, Permission.OWN_ACCOUNT, Permission.VIEW, Permission.SEARCH, Permission.ALERTS}
 )
-_OPERATOR = _VIEWER | {Permission.PHOTOS, Permission.WATCHLISTS, Permission.TEST_CAMERAS}
+_OPERATOR = _VIEWER | {Permission.PHOTOS, Permission.WATCHLISTS, Permission.TEST_CAMERAS} | {
+    Permission.SUBJECTS,
+    Permission.CASES,
+    Permission.EXPORT,
+}
 _MAY: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
     Role.OPERATOR: _OPERATOR,
