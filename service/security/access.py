@@ -45,11 +45,8 @@ class Permission(StrEnum):
 _VIEWER = frozenset(
     {Permission.LOGGED_IN, Permission.OWN_ACCOUNT, Permission.VIEW, Permission.SEARCH, Permission.ALERTS}
 )
-_OPERATOR = _VIEWER | {Permission.PHOTOS, Permission.WATCHLISTS, Permission.TEST_CAMERAS} | {
-    Permission.SUBJECTS,
-    Permission.CASES,
-    Permission.EXPORT,
-}
+_OPERATOR = _VIEWER | {Permission.PHOTOS, Permission.WATCHLISTS, Permission.TEST_CAMERAS}
+_OPERATOR |= {Permission.SUBJECTS, Permission.CASES, Permission.EXPORT}
 _MAY: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
     Role.OPERATOR: _OPERATOR,
