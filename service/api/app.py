@@ -18,6 +18,7 @@ from service.api import (
     photos,
     search,
     session,
+    subjects,
     system,
     tokens,
     tracklets,
@@ -39,6 +40,7 @@ _TAGS = [
     {"name": "session", "description": "Log in and out."},
     {"name": "cameras", "description": "Add, test, watch and remove cameras."},
     {"name": "tracklets", "description": "Sightings: one person, one camera, one stretch of time."},
+    {"name": "subjects", "description": "Persons as far as people have decided: sightings that were confirmed."},
     {"name": "erasure", "description": "Sightings erased for good, and legal holds."},
     {"name": "photos", "description": "Find the persons of a photo, to search with them. Photos are not kept."},
     {"name": "search", "description": "Rank the gallery's sightings by likeness. Evidence, never proof."},
@@ -89,6 +91,8 @@ def create_app(settings: Settings, services: Services, *, dashboard: bool = True
     app.state.settings = settings
     api = APIRouter(prefix=API_PREFIX)
     for part in (session, cameras, live, tracklets, erasures, photos, search, users, tokens, audit, system):
+        api.include_router(part.router)
+    for part in (subjects,):
         api.include_router(part.router)
     app.include_router(health.router)
     app.include_router(api)

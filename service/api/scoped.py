@@ -15,6 +15,7 @@ from pipeline.camera import CameraConfig, CameraHealth, CameraPosition
 from pipeline.camera_url import mask_url
 from service.api.photo_store import StoredPhoto
 from service.api.probing import CameraProbe, without_place
+from service.api.scoped_subjects import ScopedSubjects
 from service.audit import Trail
 from service.camera_board import CameraMissingError, CameraRecord
 from service.gallery import ErasureReport, GalleryFilter, HeldError, Hold, Page, TrackletRecord
@@ -355,6 +356,11 @@ class Scoped:
         )
         self.metrics.searches.observe(outcome.took_s)
         return outcome
+
+    @property
+    def subjects(self) -> ScopedSubjects:
+        """The subjects that the account sees a sighting of."""
+        return ScopedSubjects(self._services, self, self._require_now)
 
 
 def _check_login(url: str) -> None:

@@ -25,6 +25,7 @@ from service.api.probing import CameraProbe
 from service.api.version import package_version
 from service.audit import AuditLog, Verifier, ViewNotes
 from service.camera_board import CameraHealthReader, CameraRegistry
+from service.erasables import erasables
 from service.gallery import (
     Eraser,
     Gallery,
@@ -46,6 +47,7 @@ from service.security.sessions import SessionStore
 from service.security.throttle import LoginThrottle
 from service.security.tokens import TokenStore
 from service.settings import Settings
+from service.subjects import SubjectStore, WalkingTimes
 from service.worker_reports import WorkerReport, WorkerReports
 
 __all__ = ["Loaders", "Services", "build_services"]
@@ -87,6 +89,8 @@ class Services:
     sessions: SessionStore
     throttle: LoginThrottle
     photos: PhotoStore
+    subjects: SubjectStore
+    walking_times: WalkingTimes
     url_policy: UrlPolicy
     audit: AuditLog
     views: ViewNotes
@@ -113,6 +117,7 @@ class Services:
             default_days=self.settings.retention_days,
             keep_days=lambda: {c.id: c.keep_days for c in self.camera_configs() if c.keep_days is not None},
             on_swept=self._note_swept,
+            elsewhere=erasables(self.redis, self.settings),
         )
         self._names: tuple[float, dict[str, str]] = (-NAMES_KEPT_S, {})
         self._closed = threading.Event()
@@ -254,7 +259,7 @@ def build_services(settings: Settings, *, loaders: Loaders | None = None) -> Ser
         gallery=gallery,
         media=media,
         holds=holds,
-        eraser=Eraser(redis, gallery, media, holds),
+        eraser=Eraser(redis, gallery, media, holds, erasables(redis, settings)),
         cameras=CameraRegistry(redis, check_url=partial(check_camera_url, policy=policy)),
         health=CameraHealthReader(redis),
         live=LiveHub(redis_url(settings)),
@@ -263,6 +268,8 @@ def build_services(settings: Settings, *, loaders: Loaders | None = None) -> Ser
         sessions=SessionStore(redis, accounts, tokens, timedelta(hours=settings.session_hours)),
         throttle=LoginThrottle(redis),
         photos=PhotoStore(redis),
+        subjects=SubjectStore(redis),
+        walking_times=WalkingTimes(redis),
         url_policy=policy,
         audit=audit,
         views=ViewNotes(audit),

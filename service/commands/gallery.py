@@ -16,6 +16,7 @@ from service.settings import load_settings
 if TYPE_CHECKING:
     from service.audit import AuditLog
     from service.gallery import Eraser, Gallery, Holds, MediaStore
+    from service.gallery.erasable import Erasable
 
 __all__ = ["register"]
 
@@ -64,7 +65,7 @@ def verify(report: Annotated[Path, typer.Argument(help="What an erasure reported
     except (OSError, ValueError, TypeError) as error:
         fail(f"{report}: {error}")
     parts = _Parts()
-    found = verify_erasure(erased, parts.gallery, parts.media)
+    found = verify_erasure(erased, parts.gallery, parts.media, parts.elsewhere)
     if not any(b'"erased"' in line and erased.digest.encode() in line for line in parts.audit.lines()):
         found.append("the audit log holds no such report: it was changed, or is of another installation")
     for line in found:
@@ -105,9 +106,11 @@ class _Parts:
     holds: Holds
     eraser: Eraser
     audit: AuditLog
+    elsewhere: tuple[Erasable, ...]
 
     def __init__(self) -> None:
         from service.audit import AuditLog
+        from service.erasables import erasables
         from service.gallery import Eraser, Gallery, Holds, MediaStore
         from service.redis_server import connect
 
@@ -115,5 +118,6 @@ class _Parts:
         configure_logging(settings)
         client = connect(settings)
         self.gallery, self.media = Gallery(client), MediaStore(settings.media_base)
+        self.elsewhere = erasables(client, settings)
         self.holds, self.audit = Holds(client), AuditLog(client)
-        self.eraser = Eraser(client, self.gallery, self.media, self.holds)
+        self.eraser = Eraser(client, self.gallery, self.media, self.holds, self.elsewhere)

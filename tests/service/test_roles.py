@@ -68,6 +68,26 @@ CALLS = {
     "lift_hold": Call("DELETE", "/api/v1/tracklets/{tracklet}/hold"),
     "find_persons_in_photo": Call("POST", "/api/v1/photos", files={"photo": ("x.png", b"no photo", "image/png")}),
     "search": Call("POST", "/api/v1/search", {"examples": [{"tracklet_id": "{tracklet}"}]}),
+    "list_subjects": Call("GET", "/api/v1/subjects"),
+    "add_subject": Call("POST", "/api/v1/subjects", {"tracklet_ids": ["{tracklet}"]}),
+    "get_subject": Call("GET", f"/api/v1/subjects/{NO_TRACKLET}"),
+    "rename_subject": Call("PATCH", f"/api/v1/subjects/{NO_TRACKLET}", {"revision": 1, "name": "x"}),
+    "remove_subject": Call("DELETE", f"/api/v1/subjects/{NO_TRACKLET}", params={"revision": 1}),
+    "decide_tracklet": Call(
+        "PUT", f"/api/v1/subjects/{NO_TRACKLET}/tracklets/{{tracklet}}", {"decision": "confirmed"}
+    ),
+    "withdraw_tracklet": Call("DELETE", f"/api/v1/subjects/{NO_TRACKLET}/tracklets/{{tracklet}}"),
+    "merge_subjects": Call(
+        "POST", f"/api/v1/subjects/{NO_TRACKLET}/merge", {"revision": 1, "other_id": NO_TRACKLET, "other_revision": 1}
+    ),
+    "split_subject": Call(
+        "POST", f"/api/v1/subjects/{NO_TRACKLET}/split", {"revision": 1, "tracklet_ids": ["{tracklet}"]}
+    ),
+    "propose_links": Call("POST", f"/api/v1/subjects/{NO_TRACKLET}/proposals", {}),
+    "get_subject_timeline": Call("GET", f"/api/v1/subjects/{NO_TRACKLET}/timeline"),
+    "list_walking_times": Call("GET", "/api/v1/walking-times"),
+    "set_walking_time": Call("PUT", "/api/v1/walking-times/{camera}/nobod", {"seconds": 5}),
+    "remove_walking_time": Call("DELETE", "/api/v1/walking-times/{camera}/nobod"),
     "list_users": Call("GET", "/api/v1/users"),
     "add_user": Call("POST", "/api/v1/users", {"account": "x", "password": "short"}),
     "get_user": Call("GET", "/api/v1/users/nobody"),
@@ -84,7 +104,7 @@ CALLS = {
     "get_ready": Call("GET", "/health/ready"),
     "get_metrics": Call("GET", "/metrics"),
 }
-CHANGING = {"erase_tracklets", "hold_tracklet"}  # asked for what is not there, like everything that deletes
+CHANGING = {"add_subject", "erase_tracklets", "hold_tracklet"}  # asked for what is not there, like what deletes
 OPEN = {"log_in", "get_live", "get_ready"}
 OF_ONE_CAMERA = [name for name, c in CALLS.items() if "{camera}" in f"{c}" or "{tracklet}" in f"{c}"]
 # What a token may not although its role may: to end, make, change or list logins, its own or others'.
@@ -97,10 +117,15 @@ ALLOWED: dict[Role, set[str]] = {
     Role.VIEWER: {
         "get_session", "log_out", "list_cameras", "get_camera", "get_camera_snapshot", "get_camera_boxes",
         "watch_camera", "list_tracklets", "get_tracklet", "get_tracklet_crop", "get_tracklet_thumbnail", "search",
+        "list_subjects", "get_subject", "propose_links", "get_subject_timeline", "list_walking_times",
         "change_own_password", "list_tokens", "add_token", "revoke_token",
     },
 }  # fmt: skip
 ALLOWED[Role.OPERATOR] = ALLOWED[Role.VIEWER] | {"find_persons_in_photo", "test_camera"}
+ALLOWED[Role.OPERATOR] |= {
+    "add_subject", "rename_subject", "remove_subject", "decide_tracklet", "withdraw_tracklet", "merge_subjects",
+    "split_subject",
+}  # fmt: skip
 ALLOWED[Role.ADMIN] = set(CALLS) - OPEN
 OF_EVERY_CAMERA = {
     "add_camera", "test_camera_address", "list_users", "add_user", "get_user", "change_user", "remove_user",

@@ -1,0 +1,16 @@
+"""Everything besides gallery and media that an erasure must reach, listed once for the service and the console."""
+
+from __future__ import annotations
+
+import redis
+
+from service.gallery.erasable import Erasable
+from service.settings import Settings
+from service.subjects import SubjectStore
+
+__all__ = ["erasables"]
+
+
+def erasables(client: redis.Redis, settings: Settings) -> tuple[Erasable, ...]:
+    """In the order in which they forget."""
+    return (SubjectStore(client),)

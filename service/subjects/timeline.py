@@ -1,0 +1,140 @@
+"""When a subject was where: sightings by time, how long, from where to where, and what of it cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from pipeline.types import Sighting
+from service.subjects.walking import Walking
+
+__all__ = ["MAX_CONFLICTS", "CameraStay", "Conflict", "Timeline", "Transition", "conflicts_with", "timeline_of"]
+
+MAX_CONFLICTS = 200  # told one by one; all are counted
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """From one camera's sighting to the next one of another camera.
+
+    Attributes:
+        gap_s: from the end of the one to the beginning of the other; negative when they overlap.
+        least_s: that the way takes; None when it is not known.
+        impossible: a person cannot have been in both.
+    """
+
+    before: Sighting
+    after: Sighting
+    gap_s: float
+    least_s: float | None
+    impossible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two sightings that cannot be of one person, whatever lies between them."""
+
+    first: Sighting
+    second: Sighting
+    gap_s: float
+    least_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CameraStay:
+    """How long a subject was before one camera; what several sightings saw at once is counted once."""
+
+    camera_id: str
+    sightings: int
+    dwell_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """A subject's sightings, oldest first.
+
+    Attributes:
+        first_seen, last_seen: None without sightings.
+        conflicts: at most `MAX_CONFLICTS` of `conflict_count`.
+    """
+
+    sightings: tuple[Sighting, ...]
+    transitions: tuple[Transition, ...]
+    stays: tuple[CameraStay, ...]
+    conflicts: tuple[Conflict, ...]
+    conflict_count: int
+    first_seen: datetime | None
+    last_seen: datetime | None
+
+
+def timeline_of(sightings: Iterable[Sighting], walking: Walking) -> Timeline:
+    """Put sightings of one subject in order and judge the ways between them."""
+    ordered = tuple(sorted(sightings, key=lambda s: (s.started_at, s.ended_at, s.id)))
+    conflicts = _conflicts(ordered, walking)
+    return Timeline(
+        sightings=ordered,
+        transitions=tuple(
+            _transition(before, after, walking)
+            for before, after in pairwise(ordered)
+            if before.camera_id != after.camera_id
+        ),
+        stays=_stays(ordered),
+        conflicts=tuple(conflicts[:MAX_CONFLICTS]),
+        conflict_count=len(conflicts),
+        first_seen=ordered[0].started_at if ordered else None,
+        last_seen=max((s.ended_at for s in ordered), default=None),
+    )
+
+
+def conflicts_with(sighting: Sighting, others: Iterable[Sighting], walking: Walking) -> list[Conflict]:
+    """Which of a subject's sightings another one contradicts."""
+    pairs = (sorted((sighting, other), key=lambda s: s.started_at) for other in others)
+    return [found for first, second in pairs if (found := _conflict(first, second, walking)) is not None]
+
+
+def _conflicts(ordered: Sequence[Sighting], walking: Walking) -> list[Conflict]:
+    cameras = {s.camera_id for s in ordered}
+    longest_s = max((walking.least_s(a, b) or 0.0 for a in cameras for b in cameras), default=0.0)
+    found = []
+    for place, first in enumerate(ordered):
+        for second in ordered[place + 1 :]:
+            if (second.started_at - first.ended_at).total_seconds() >= longest_s:
+                break  # those after it began even later
+            conflict = _conflict(first, second, walking)
+            if conflict is not None:
+                found.append(conflict)
+    return found
+
+
+def _conflict(first: Sighting, second: Sighting, walking: Walking) -> Conflict | None:
+    """Whether two sightings, the one that began first before the other, exclude each other."""
+    least_s = walking.least_s(first.camera_id, second.camera_id)
+    gap_s = (second.started_at - first.ended_at).total_seconds()
+    if least_s is None or not walking.impossible(least_s, gap_s):
+        return None
+    return Conflict(first, second, gap_s, least_s)
+
+
+def _transition(before: Sighting, after: Sighting, walking: Walking) -> Transition:
+    least_s = walking.least_s(before.camera_id, after.camera_id)
+    gap_s = (after.started_at - before.ended_at).total_seconds()
+    return Transition(before, after, gap_s, least_s, walking.impossible(least_s, gap_s))
+
+
+def _stays(ordered: Sequence[Sighting]) -> tuple[CameraStay, ...]:
+    by_camera: dict[str, list[Sighting]] = {}
+    for sighting in ordered:
+        by_camera.setdefault(sighting.camera_id, []).append(sighting)
+    return tuple(CameraStay(one, len(seen), _covered_s(seen)) for one, seen in sorted(by_camera.items()))
+
+
+def _covered_s(ordered: Sequence[Sighting]) -> float:
+    """Length of the union of their times."""
+    total, until = timedelta(), None
+    for sighting in ordered:
+        begins = sighting.started_at if until is None else max(until, sighting.started_at)
+        total += max(sighting.ended_at - begins, timedelta())
+        until = sighting.ended_at if until is None else max(until, sighting.ended_at)
+    return total.total_seconds()
