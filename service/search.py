@@ -254,13 +254,17 @@ class Searcher:
                     f"There is no person {example.person} in that photo, or the photo is older than an hour. "
                     "Send it again."
                 )
-            self._check_model(person.model_hash)
-            return ResolvedExample(example, person.vector, person.modality)
+            return self.resolved(example, person)
         record = known.get(example.tracklet_id or "")
         if record is None or not access.sees(record.camera_id):
             raise UnknownExample(f"There is no sighting {example.tracklet_id}; it may have been erased.")
         self._check_model(record.model_hash)
         return ResolvedExample(example, record.vector, record.modality, record)
+
+    def resolved(self, example: Example, person: PhotoPersonVector) -> ResolvedExample:
+        """An example with the vector of a person. Raises ModelMismatch."""
+        self._check_model(person.model_hash)
+        return ResolvedExample(example, person.vector, person.modality)
 
     def _check_model(self, model_hash: str) -> None:
         if model_hash != self._index.model_hash:

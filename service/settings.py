@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     camera_view_m: float = Field(25.0, ge=0, le=1000, description="How far from a camera it may see a person.")
     clock_slack_s: float = Field(3.0, ge=0, le=600, description="By how much the clocks of two cameras may differ.")
     export_days: float = Field(7.0, gt=0, le=366, description="Exports of cases are removed when they are so old.")
+    search_days: float = Field(7.0, gt=0, le=365, description="Kept searches go so long after their last answer.")
     search_reason_required: bool = Field(False, description="A search must say why; the reason goes to the audit log.")
 
     detector: str = Field("yolov7", description="yolov7, yolov7-tiny, or any file or name that Ultralytics loads.")

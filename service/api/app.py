@@ -17,6 +17,7 @@ from service.api import (
     live,
     photos,
     search,
+    searches,
     session,
     subjects,
     system,
@@ -90,7 +91,7 @@ def create_app(settings: Settings, services: Services, *, dashboard: bool = True
     app.state.services = services
     app.state.settings = settings
     api = APIRouter(prefix=API_PREFIX)
-    for part in (session, cameras, live, tracklets, erasures, photos, search, users, tokens, audit, system):
+    for part in (session, cameras, live, tracklets, erasures, photos, search, searches, users, tokens, audit, system):
         api.include_router(part.router)
     for part in (subjects,):
         api.include_router(part.router)

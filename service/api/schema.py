@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from models.types import Modality
 from pipeline.camera import CameraState
+from service.gallery import GalleryFilter
+from service.search import LEAST
 from service.security.access import Permission, Role
 
 __all__ = [
@@ -309,6 +311,24 @@ class SearchFilters(Closed):
     min_probability: float | None = Field(
         None, ge=0, le=1, description="Leave out what is less likely; needs a calibrated model."
     )
+    min_band: Literal["strong", "possible", "weak"] | None = Field(None, description="The same in words.")
+
+    @property
+    def least(self) -> float | None:
+        """The greater of both least probabilities."""
+        given = [p for p in (self.min_probability, LEAST[self.min_band] if self.min_band else None) if p is not None]
+        return max(given, default=None)
+
+    @property
+    def of_gallery(self) -> GalleryFilter:
+        """What of it the gallery judges by itself."""
+        return GalleryFilter(
+            cameras=frozenset(self.cameras) if self.cameras is not None else None,
+            modality=self.modality,
+            since=self.since,
+            until=self.until,
+            exclude_cameras=frozenset(self.exclude_cameras),
+        )
 
     @field_validator("since", "until")
     @classmethod
@@ -340,6 +360,9 @@ class SearchRequest(Closed):
     examples: list[SearchExample] = Field(min_length=1, max_length=20)
     filters: SearchFilters = SearchFilters()
     k: int = Field(50, ge=1, le=1000)
+    rerank: bool = Field(
+        False, description="Order the first 300 by k-reciprocal neighbours; probabilities stay as they are."
+    )
     reason: PlainText | None = Field(
         None, max_length=500, description="Why; goes to the audit log. Some installations require it."
     )

@@ -15,6 +15,7 @@ from pipeline.camera import CameraConfig, CameraHealth, CameraPosition
 from pipeline.camera_url import mask_url
 from service.api.photo_store import StoredPhoto
 from service.api.probing import CameraProbe, without_place
+from service.api.scoped_searches import ScopedSearches, search_problems, told_search
 from service.api.scoped_subjects import ScopedSubjects
 from service.audit import Trail
 from service.camera_board import CameraMissingError, CameraRecord
@@ -22,7 +23,8 @@ from service.gallery import ErasureReport, GalleryFilter, HeldError, Hold, Page,
 from service.live import LiveFrame
 from service.photos import PhotoAnalysis
 from service.problems import ProblemError
-from service.search import Example, ModelMismatch, SearchError, SearchOutcome, UnknownExample
+from service.search import Example, SearchOutcome
+from service.search_store import Question
 from service.security.access import Access, Permission, Role
 from service.security.people import People, recorded
 
@@ -313,20 +315,16 @@ class Scoped:
         exclude_examples: bool = True,
         exclude_example_cameras: bool = False,
         min_probability: float | None = None,
+        rerank: bool = False,
     ) -> SearchOutcome:
         """Search, and record who searched for whom, where and why, before anything is answered.
 
         Raises:
             ProblemError: with the right status.
         """
-        self._require_now(Permission.SEARCH)
-        if any(example.photo_id is not None for example in examples):
-            self.access.require(Permission.PHOTOS)
-        reason = (reason or "").strip() or None
-        if reason is None and self.settings.search_reason_required:
-            raise ProblemError(422, "reason-required", "Say why you search: reason must be given here.")
+        reason = self.may_search(examples, reason)
         searcher = self._services.require_searcher()
-        try:
+        with search_problems():
             outcome = searcher.search(
                 examples,
                 filters,
@@ -335,27 +333,47 @@ class Scoped:
                 exclude_examples=exclude_examples,
                 exclude_example_cameras=exclude_example_cameras,
                 min_probability=min_probability,
+                rerank=rerank,
             )
-        except UnknownExample as error:
-            raise ProblemError(404, "example-not-found", str(error)) from None
-        except ModelMismatch as error:
-            raise ProblemError(409, "model-mismatch", str(error)) from None
-        except SearchError as error:
-            raise ProblemError(422, "invalid", str(error)) from None
         self._services.audit.append(
             "search",
             self.trail,
-            reason=reason,
-            scope=None if self.access.cameras is None else sorted(self.access.cameras),
-            filters=_told(filters)
-            | ({"exclude_example_cameras": True} if exclude_example_cameras else {})
-            | ({"min_probability": min_probability} if min_probability is not None else {}),
-            examples=[_example(example) for example in examples],
-            k=k,
+            **told_search(
+                self.access,
+                Question(
+                    tuple(examples),
+                    filters,
+                    k,
+                    exclude_examples,
+                    exclude_example_cameras,
+                    min_probability,
+                    rerank,
+                    reason,
+                ),
+            ),
             results=len(outcome.matches),
         )
         self.metrics.searches.observe(outcome.took_s)
         return outcome
+
+    def may_search(self, examples: Sequence[Example], reason: str | None) -> str | None:
+        """Check that one may search with these examples, for this reason. Returns the reason to record.
+
+        Raises:
+            ProblemError: 422 where a reason is required and none is given.
+        """
+        self._require_now(Permission.SEARCH)
+        if any(example.photo_id is not None for example in examples):
+            self.access.require(Permission.PHOTOS)
+        reason = (reason or "").strip() or None
+        if reason is None and self.settings.search_reason_required:
+            raise ProblemError(422, "reason-required", "Say why you search: reason must be given here.")
+        return reason
+
+    @property
+    def searches(self) -> ScopedSearches:
+        """The account's stored searches."""
+        return ScopedSearches(self._services, self)
 
     @property
     def subjects(self) -> ScopedSubjects:
@@ -374,21 +392,3 @@ def _told_value(name: str, value: Any) -> Any:
     if name == "url":
         return mask_url(value)
     return asdict(value) if isinstance(value, CameraPosition) else value
-
-
-def _told(filters: GalleryFilter) -> dict[str, Any]:
-    """The filters that were set."""
-    told: dict[str, Any] = {
-        "cameras": None if filters.cameras is None else sorted(filters.cameras),
-        "exclude_cameras": sorted(filters.exclude_cameras),
-        "modality": filters.modality.value if filters.modality else None,
-        "since": filters.since.isoformat() if filters.since else None,
-        "until": filters.until.isoformat() if filters.until else None,
-    }
-    return {name: value for name, value in told.items() if value}
-
-
-def _example(example: Example) -> dict[str, Any]:
-    if example.tracklet_id is not None:
-        return {"tracklet": example.tracklet_id}
-    return {"photo": example.photo_id, "person": example.person}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
@@ -11,11 +12,10 @@ from service.api.access import Searching
 from service.api.schema import ModelInfo, SearchAnswer, SearchMatch, SearchRequest
 from service.api.scoped import Scoped
 from service.api.tracklets import tracklet_shown
-from service.gallery import GalleryFilter
 from service.problems import PROBLEM_RESPONSES, Problem
-from service.search import Example, SearchOutcome
+from service.search import Example, Match, SearchOutcome
 
-__all__ = ["router"]
+__all__ = ["NOTE", "match_shown", "router"]
 
 router = APIRouter(prefix="/search", tags=["search"], responses=PROBLEM_RESPONSES)
 NOTE = (
@@ -35,24 +35,18 @@ async def search(request: SearchRequest, scoped: Searching) -> SearchAnswer:
     The search is exact: filters are applied before it, and the scope asked for is never widened.
     """
     f = request.filters
-    filters = GalleryFilter(
-        cameras=frozenset(f.cameras) if f.cameras is not None else None,
-        modality=f.modality,
-        since=f.since,
-        until=f.until,
-        exclude_cameras=frozenset(f.exclude_cameras),
-    )
 
     def run() -> SearchAnswer:
         examples = [Example(e.tracklet_id, e.photo_id, e.person) for e in request.examples]
         outcome = scoped.search(
             examples,
-            filters,
+            f.of_gallery,
             request.k,
             reason=request.reason,
             exclude_examples=f.exclude_examples,
             exclude_example_cameras=f.exclude_example_cameras,
-            min_probability=f.min_probability,
+            min_probability=f.least,
+            rerank=request.rerank,
         )
         return _shown(scoped, outcome)
 
@@ -64,21 +58,23 @@ def _shown(scoped: Scoped, outcome: SearchOutcome) -> SearchAnswer:
     names = scoped.camera_names()
     model = scoped.require_model()
     return SearchAnswer(
-        matches=[
-            SearchMatch(
-                rank=m.rank,
-                tracklet=tracklet_shown(m.record, names),
-                cosine=m.cosine,
-                probability=m.probability,
-                band=m.band,
-                modality_pair=m.pair,
-            )
-            for m in outcome.matches
-        ],
+        matches=[match_shown(m, names) for m in outcome.matches],
         model=ModelInfo(hash=model.hash, label=model.label),
         gallery_size=outcome.gallery_size,
         gallery_generation=outcome.generation,
         left_out_other_model=outcome.left_out,
         took_ms=outcome.took_s * 1000,
         note=NOTE,
+    )
+
+
+def match_shown(match: Match, names: Mapping[str, str]) -> SearchMatch:
+    """A match as the API tells of it."""
+    return SearchMatch(
+        rank=match.rank,
+        tracklet=tracklet_shown(match.record, names),
+        cosine=match.cosine,
+        probability=match.probability,
+        band=match.band,
+        modality_pair=match.pair,
     )

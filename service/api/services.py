@@ -27,6 +27,7 @@ from service.audit import AuditLog, Verifier, ViewNotes
 from service.camera_board import CameraHealthReader, CameraRegistry
 from service.erasables import erasables
 from service.gallery import (
+    Arrivals,
     Eraser,
     Gallery,
     GalleryUnavailable,
@@ -42,6 +43,8 @@ from service.metrics import Metrics
 from service.problems import ProblemError
 from service.redis_server import connect, redis_url
 from service.search import PhotoPersonVector, Searcher
+from service.search_store import SearchStore
+from service.searches import Searches
 from service.security.accounts import AccountStore
 from service.security.sessions import SessionStore
 from service.security.throttle import LoginThrottle
@@ -89,6 +92,7 @@ class Services:
     sessions: SessionStore
     throttle: LoginThrottle
     photos: PhotoStore
+    searches: Searches
     subjects: SubjectStore
     walking_times: WalkingTimes
     url_policy: UrlPolicy
@@ -268,6 +272,7 @@ def build_services(settings: Settings, *, loaders: Loaders | None = None) -> Ser
         sessions=SessionStore(redis, accounts, tokens, timedelta(hours=settings.session_hours)),
         throttle=LoginThrottle(redis),
         photos=PhotoStore(redis),
+        searches=Searches(SearchStore(redis), gallery, Arrivals(redis, gallery), timedelta(days=settings.search_days)),
         subjects=SubjectStore(redis),
         walking_times=WalkingTimes(redis),
         url_policy=policy,

@@ -28,6 +28,7 @@ from service.security import Access, AccessDenied, Permission, Role
 
 MINE, THEIRS, NOBODYS = "gate1", "vault", "nobod"  # of one length, so that answers can be compared byte by byte
 NO_TRACKLET = "01K9ZB3Q0V5W1T8R6J2N4M7XCD"
+NO_SEARCH = "01K9ZB3Q0V5W1T8R6J2N4M7XCE"
 NO_TOKEN = "0" * 16
 SAID_OF_THEIRS = ("vault", "Secret safe", "10.0.0.77")
 JSON = dict[str, Any]
@@ -73,9 +74,7 @@ CALLS = {
     "get_subject": Call("GET", f"/api/v1/subjects/{NO_TRACKLET}"),
     "rename_subject": Call("PATCH", f"/api/v1/subjects/{NO_TRACKLET}", {"revision": 1, "name": "x"}),
     "remove_subject": Call("DELETE", f"/api/v1/subjects/{NO_TRACKLET}", params={"revision": 1}),
-    "decide_tracklet": Call(
-        "PUT", f"/api/v1/subjects/{NO_TRACKLET}/tracklets/{{tracklet}}", {"decision": "confirmed"}
-    ),
+    "decide_tracklet": Call("PUT", f"/api/v1/subjects/{NO_TRACKLET}/tracklets/{{tracklet}}", {"decision": "confirmed"}),
     "withdraw_tracklet": Call("DELETE", f"/api/v1/subjects/{NO_TRACKLET}/tracklets/{{tracklet}}"),
     "merge_subjects": Call(
         "POST", f"/api/v1/subjects/{NO_TRACKLET}/merge", {"revision": 1, "other_id": NO_TRACKLET, "other_revision": 1}
@@ -88,6 +87,14 @@ CALLS = {
     "list_walking_times": Call("GET", "/api/v1/walking-times"),
     "set_walking_time": Call("PUT", "/api/v1/walking-times/{camera}/nobod", {"seconds": 5}),
     "remove_walking_time": Call("DELETE", "/api/v1/walking-times/{camera}/nobod"),
+    "create_search": Call("POST", "/api/v1/searches", {"examples": [{"tracklet_id": "{tracklet}"}]}),
+    "list_searches": Call("GET", "/api/v1/searches"),
+    "get_search": Call("GET", f"/api/v1/searches/{NO_SEARCH}"),
+    "group_search": Call("GET", f"/api/v1/searches/{NO_SEARCH}/groups"),
+    "refresh_search": Call("POST", f"/api/v1/searches/{NO_SEARCH}/refresh"),
+    "delete_search": Call("DELETE", f"/api/v1/searches/{NO_SEARCH}"),
+    "judge_match": Call("PUT", f"/api/v1/searches/{NO_SEARCH}/feedback/{{tracklet}}", {"verdict": "confirm"}),
+    "unjudge_match": Call("DELETE", f"/api/v1/searches/{NO_SEARCH}/feedback/{{tracklet}}"),
     "list_users": Call("GET", "/api/v1/users"),
     "add_user": Call("POST", "/api/v1/users", {"account": "x", "password": "short"}),
     "get_user": Call("GET", "/api/v1/users/nobody"),
@@ -117,6 +124,8 @@ ALLOWED: dict[Role, set[str]] = {
     Role.VIEWER: {
         "get_session", "log_out", "list_cameras", "get_camera", "get_camera_snapshot", "get_camera_boxes",
         "watch_camera", "list_tracklets", "get_tracklet", "get_tracklet_crop", "get_tracklet_thumbnail", "search",
+        "create_search", "list_searches", "get_search", "group_search", "refresh_search", "delete_search",
+        "judge_match", "unjudge_match",
         "list_subjects", "get_subject", "propose_links", "get_subject_timeline", "list_walking_times",
         "change_own_password", "list_tokens", "add_token", "revoke_token",
     },

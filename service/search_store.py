@@ -1,0 +1,307 @@
+"""Stored searches in Redis: what was asked, the answer, and what somebody thinks of the matches.
+
+One hash a search. The question never changes; every new answer is written together with the verdict that caused it,
+in one step that compares the revision with the one that was read, so that of two verdicts at once none is lost.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, cast
+
+import numpy as np
+import redis
+
+from models.types import Modality
+from service.gallery import GalleryFilter
+from service.gallery.store import redis_at_work
+from service.search import Example, Pair, PhotoPersonVector
+
+__all__ = ["Answer", "Question", "Ranked", "SearchStore", "StoredSearch", "Verdict", "VerdictKind"]
+
+_PREFIX = "tapetum:search:"  # + id: hash head, revision, answer, v:<tracklet>
+_OWN = "tapetum:searches:"  # + account: sorted set of ids by expiry, seconds
+_KEY = "tapetum:search:key:"  # + account + key: the search that a retried request has made
+_VERDICT = b"v:"
+MAX_SEARCHES = 200
+"""Of one account; the one that would expire first goes."""
+
+# KEYS: search, own. ARGV: id, the revision that was read ('0' a new search), the next one, head, answer, expiry,
+# now, searches to keep, prefix, then the verdict's field and its text ('' takes it back), or nothing.
+# Returns 1 written, 0 somebody else was faster, -1 it is gone.
+_WRITE = """#!lua
+local there = redis.call('HGET', KEYS[1], 'revision')
+if not there and ARGV[2] ~= '0' then return -1 end
+if (there or '0') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], 'head', ARGV[4], 'revision', ARGV[3], 'answer', ARGV[5])
+if ARGV[10] and ARGV[11] == '' then redis.call('HDEL', KEYS[1], ARGV[10])
+elseif ARGV[10] then redis.call('HSET', KEYS[1], ARGV[10], ARGV[11]) end
+redis.call('EXPIREAT', KEYS[1], ARGV[6])
+redis.call('ZADD', KEYS[2], ARGV[6], ARGV[1])
+redis.call('EXPIREAT', KEYS[2], ARGV[6])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[7])
+local surplus = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[8])
+if surplus > 0 then
+  for _, one in ipairs(redis.call('ZRANGE', KEYS[2], 0, surplus)) do
+    if one ~= ARGV[1] and surplus > 0 then
+      surplus = surplus - 1
+      redis.call('DEL', ARGV[9] .. one)
+      redis.call('ZREM', KEYS[2], one)
+    end
+  end
+end
+return 1
+"""
+
+
+class VerdictKind(StrEnum):
+    """What somebody thinks of a match."""
+
+    CONFIRM = "confirm"
+    REJECT = "reject"
+    UNSURE = "unsure"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What somebody thinks of a match, who (through which API token) and when."""
+
+    kind: VerdictKind
+    account: str
+    token: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked. `filters` are as they were given: the account's scope comes in whenever it is answered."""
+
+    examples: tuple[Example, ...]
+    filters: GalleryFilter
+    k: int
+    exclude_examples: bool = True
+    exclude_example_cameras: bool = False
+    min_probability: float | None = None
+    rerank: bool = False
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One place in an answer."""
+
+    tracklet_id: str
+    camera_id: str
+    cosine: float
+    pair: Pair
+    probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A ranking, and of what.
+
+    Attributes:
+        revision: rises with every new answer, from 1.
+        scope: the cameras that the account saw then; None for all.
+        position: of the gallery's stream of changes that the index had read.
+    """
+
+    revision: int
+    at: datetime
+    model_hash: str
+    scope: frozenset[str] | None
+    position: str
+    ranked: tuple[Ranked, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSearch:
+    """A search of one account.
+
+    Attributes:
+        photos: vectors of the examples that are persons of photos, which outlive the photo with the search.
+    """
+
+    id: str
+    account: str
+    created_at: datetime
+    expires_at: datetime
+    question: Question
+    answer: Answer
+    photos: Mapping[Example, PhotoPersonVector] = field(default_factory=dict, repr=False)
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+
+
+class SearchStore:
+    """Every method raises GalleryUnavailable when Redis cannot serve."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+        self._write = client.register_script(_WRITE)
+
+    def reserve(self, account: str, key: str, search_id: str, lifetime: timedelta) -> str:
+        """The id for the search that an account's idempotency key makes: the first that was offered."""
+        name = f"{_KEY}{account}:{key}"
+        with redis_at_work():
+            self._redis.set(name, search_id, nx=True, ex=lifetime)
+            kept = cast("bytes | None", self._redis.get(name))
+        return kept.decode() if kept else search_id
+
+    def write(self, search: StoredSearch, verdict: tuple[str, Verdict | None] | None = None) -> bool | None:
+        """Write a search's next answer, and the verdict on a tracklet that caused it (None takes one back).
+
+        Returns:
+            True when it was written, False when another answer came first, None when the search is gone.
+        """
+        revision = search.answer.revision
+        arguments: list[str | int] = [
+            search.id,
+            revision - 1,
+            revision,
+            json.dumps(_head(search), separators=(",", ":")),
+            json.dumps(_answer(search.answer), separators=(",", ":")),
+            int(search.expires_at.timestamp()),
+            int(datetime.now(UTC).timestamp()),
+            MAX_SEARCHES,
+            _PREFIX,
+        ]
+        if verdict is not None:
+            tracklet_id, given = verdict
+            arguments += [_VERDICT.decode() + tracklet_id, "" if given is None else json.dumps(_told(given))]
+        with redis_at_work():
+            done = int(cast("int", self._write([_PREFIX + search.id, _OWN + search.account], arguments)))
+        return None if done < 0 else bool(done)
+
+    def get(self, search_id: str) -> StoredSearch | None:
+        with redis_at_work():
+            fields = cast("dict[bytes, bytes]", self._redis.hgetall(_PREFIX + search_id))
+        return _read(search_id, fields) if fields else None
+
+    def own(self, account: str) -> list[StoredSearch]:
+        """An account's searches, newest first."""
+        with redis_at_work():
+            found = cast("list[bytes]", self._redis.zrange(_OWN + account, 0, -1))
+            ids = sorted((one.decode() for one in found), reverse=True)
+            with self._redis.pipeline(transaction=False) as pipe:
+                for one in ids:
+                    pipe.hgetall(_PREFIX + one)
+                replies = pipe.execute()
+        return [_read(one, fields) for one, fields in zip(ids, replies, strict=True) if fields]
+
+    def delete(self, search: StoredSearch) -> None:
+        with redis_at_work(), self._redis.pipeline() as pipe:
+            pipe.delete(_PREFIX + search.id)
+            pipe.zrem(_OWN + search.account, search.id)
+            pipe.execute()
+
+
+def _head(search: StoredSearch) -> dict[str, Any]:
+    question, filters = search.question, search.question.filters
+    return {
+        "account": search.account,
+        "created_at": search.created_at.isoformat(),
+        "expires_at": search.expires_at.isoformat(),
+        "examples": [[e.tracklet_id, e.photo_id, e.person] for e in question.examples],
+        "photos": [_photo(search.photos.get(example)) for example in question.examples],
+        "cameras": None if filters.cameras is None else sorted(filters.cameras),
+        "exclude_cameras": sorted(filters.exclude_cameras),
+        "modality": filters.modality,
+        "since": filters.since.isoformat() if filters.since else None,
+        "until": filters.until.isoformat() if filters.until else None,
+        "k": question.k,
+        "exclude_examples": question.exclude_examples,
+        "exclude_example_cameras": question.exclude_example_cameras,
+        "min_probability": question.min_probability,
+        "rerank": question.rerank,
+        "reason": question.reason,
+    }
+
+
+def _photo(person: PhotoPersonVector | None) -> list[str] | None:
+    if person is None:
+        return None
+    vector = base64.b64encode(person.vector.astype("<f4").tobytes()).decode()
+    return [vector, person.modality.value, person.model_hash]
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    return {
+        "at": answer.at.isoformat(),
+        "model": answer.model_hash,
+        "scope": None if answer.scope is None else sorted(answer.scope),
+        "position": answer.position,
+        "ranked": [[r.tracklet_id, r.camera_id, r.cosine, r.pair, r.probability] for r in answer.ranked],
+    }
+
+
+def _told(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "kind": verdict.kind,
+        "account": verdict.account,
+        "token": verdict.token,
+        "at": verdict.at.isoformat(),
+    }
+
+
+def _read(search_id: str, fields: Mapping[bytes, bytes]) -> StoredSearch:
+    head, answer = json.loads(fields[b"head"]), json.loads(fields[b"answer"])
+    examples = tuple(Example(*one) for one in head["examples"])
+    return StoredSearch(
+        id=search_id,
+        account=head["account"],
+        created_at=datetime.fromisoformat(head["created_at"]),
+        expires_at=datetime.fromisoformat(head["expires_at"]),
+        question=Question(
+            examples=examples,
+            filters=GalleryFilter(
+                cameras=_set(head["cameras"]),
+                exclude_cameras=frozenset(head["exclude_cameras"]),
+                modality=Modality(head["modality"]) if head["modality"] else None,
+                since=_moment(head["since"]),
+                until=_moment(head["until"]),
+            ),
+            k=head["k"],
+            exclude_examples=head["exclude_examples"],
+            exclude_example_cameras=head["exclude_example_cameras"],
+            min_probability=head["min_probability"],
+            rerank=head["rerank"],
+            reason=head["reason"],
+        ),
+        answer=Answer(
+            revision=int(fields[b"revision"]),
+            at=datetime.fromisoformat(answer["at"]),
+            model_hash=answer["model"],
+            scope=_set(answer["scope"]),
+            position=answer["position"],
+            ranked=tuple(Ranked(*one) for one in answer["ranked"]),
+        ),
+        photos={e: _person(kept) for e, kept in zip(examples, head["photos"], strict=True) if kept is not None},
+        verdicts={
+            name.removeprefix(_VERDICT).decode(): _verdict(json.loads(text))
+            for name, text in fields.items()
+            if name.startswith(_VERDICT)
+        },
+    )
+
+
+def _person(kept: list[str]) -> PhotoPersonVector:
+    vector = np.frombuffer(base64.b64decode(kept[0]), "<f4").astype(np.float32)
+    return PhotoPersonVector(vector, Modality(kept[1]), kept[2])
+
+
+def _verdict(told: Mapping[str, Any]) -> Verdict:
+    return Verdict(VerdictKind(told["kind"]), told["account"], told["token"], datetime.fromisoformat(told["at"]))
+
+
+def _set(values: list[str] | None) -> frozenset[str] | None:
+    return None if values is None else frozenset(values)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
