@@ -45,6 +45,9 @@ __all__ = ["router"]
 
 router = APIRouter(tags=["subjects"], responses=PROBLEM_RESPONSES)
 SubjectIdPath = Path(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$", examples=["01K9ZB3Q0V5W1T8R6J2N4M7XCD"])
+_OtherCameraIdPath = Path(
+    pattern=r"^[a-z0-9-]{1,64}$", description="The other camera's id.", examples=["car-park-south"]
+)
 _MISSING: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such subject."}}
 _CHANGING: dict[int | str, dict[str, Any]] = {
     **_MISSING,
@@ -268,7 +271,7 @@ async def set_walking_time(
     request: WalkingTimeRequest,
     scoped: ManagingCameras,
     camera_id: str = CameraIdPath,
-    other_id: str = CameraIdPath,
+    other_id: str = _OtherCameraIdPath,
 ) -> WalkingTime:
     """The same in both directions."""
     await run_in_threadpool(scoped.subjects.set_walking_time, camera_id, other_id, request.seconds)
@@ -283,7 +286,7 @@ async def set_walking_time(
     responses=_MISSING,
 )
 async def remove_walking_time(
-    scoped: ManagingCameras, camera_id: str = CameraIdPath, other_id: str = CameraIdPath
+    scoped: ManagingCameras, camera_id: str = CameraIdPath, other_id: str = _OtherCameraIdPath
 ) -> None:
     await run_in_threadpool(scoped.subjects.remove_walking_time, camera_id, other_id)
 
