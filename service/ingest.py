@@ -6,9 +6,11 @@ import contextlib
 import random
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
+from ulid import ULID
 
 from pipeline.spool import Spool, SpoolError
 from pipeline.spooled import SpooledTracklet
@@ -132,12 +134,19 @@ class Ingest:
         if known != run_id:
             self._spool.set_note("run_id", run_id)
         erased, self._erased_until_s = self._gallery.erased_since(self._erased_until_s)
-        if erased:
-            self._spool.forget(erased)
+        self._forget(erased)
         if known == run_id and now_s - self._tidied_s > _TIDY_S:
             self._spool.tidy()
             self._tidied_s = now_s
         self._checked_s = now_s
+
+    def _forget(self, erased: Sequence[str]) -> None:
+        """Drop what was erased, and the pictures that were written of it while Redis was away."""
+        for one in erased:
+            if self._spool.forget([one]):
+                day = ULID.from_str(one).datetime
+                for camera in self._gallery.cameras():
+                    self._media.delete_tracklet(MediaStore.key(camera, day, one, "0" * 32))
 
     def _deliver_batch(self) -> bool:
         """Deliver some tracklets. Returns whether there were any."""

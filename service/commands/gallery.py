@@ -37,9 +37,11 @@ def erase(
     """Erase sightings for good and write a report that `verify-erasure` checks."""
     from service.gallery import HeldError
 
-    if report.exists():
-        fail(f"{report} is there already")
     parts = _Parts()
+    try:
+        out = os.fdopen(os.open(report, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
+    except OSError as error:  # before anything is gone
+        fail(f"{report}: {error.strerror or error}")
     trail = console_trail()
     parts.audit.append("erase", trail, tracklets=list(dict.fromkeys(ids)), reason=reason)
     try:
@@ -47,7 +49,7 @@ def erase(
     except (HeldError, ValueError) as error:
         fail(str(error), 1)
     parts.audit.append("erased", trail, erasure=done.id, report=done.digest)
-    with os.fdopen(os.open(report, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+    with out:
         json.dump({**done.to_dict(), "digest": done.digest}, out, indent=2)
     typer.echo(f"{done.records} sightings and {done.pictures} pictures erased")
     if done.compacted:

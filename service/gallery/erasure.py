@@ -32,7 +32,7 @@ _NO_DIGEST = "0" * 32
 
 
 class HeldError(ValueError):
-    """Some of the sightings are under legal hold; nothing was erased."""
+    """Some of the sightings are under legal hold; they were not erased."""
 
     def __init__(self, holds: Mapping[str, Hold]) -> None:
         super().__init__(f"{len(holds)} of the sightings are under legal hold: {', '.join(sorted(holds)[:5])}")
@@ -137,6 +137,9 @@ class Eraser:
             batch = wanted[start : start + _BATCH]
             gone, files = self.remove(batch)
             records, pictures = records + gone, pictures + files
+            held = self._holds.of(batch)
+            if held:  # placed while this ran
+                raise HeldError(held)
             others.update(self.forget(batch))
         return ErasureReport(
             id=str(ULID()),
@@ -156,13 +159,17 @@ class Eraser:
         return {store.name: store.erase(ids) for store in self._elsewhere}
 
     def remove(self, ids: Sequence[str]) -> tuple[int, int]:
-        """Records first, so that nothing points at pictures that are gone. Returns records and pictures removed."""
+        """Records first, so that nothing points at pictures that are gone. Returns records and pictures removed.
+
+        What somebody put under hold a moment ago stays as it is.
+        """
         known = self._gallery.get_many(ids)
         gone = self._gallery.delete(ids)
-        cameras = self._gallery.cameras()
+        cameras, held = self._gallery.cameras(), self._holds.of(ids)
         pictures = sum(
             self._media.delete_tracklet(key)
             for one in ids
+            if one not in held
             for key in ([_folder_key(known[one])] if one in known else _possible_keys(one, cameras))
         )
         return gone, pictures
@@ -219,8 +226,12 @@ def _run(client: redis.Redis, command: str, busy: str, status: str, timeout_s: f
                 if state.get(status) == "ok":
                     return
                 raise redis.ConnectionError(f"{command}: the server says {state.get(status)!r}")
-            client.execute_command(command)  # type: ignore[no-untyped-call]
-            started = True
+            try:
+                client.execute_command(command)  # type: ignore[no-untyped-call]
+                started = True
+            except redis.ResponseError as error:
+                if "in progress" not in str(error):  # another erasure was quicker: wait for its end, then begin
+                    raise
         time.sleep(0.05)
     raise redis.TimeoutError(f"{command}: not done within {timeout_s:.0f} s ({busy})")
 

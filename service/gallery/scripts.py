@@ -25,9 +25,11 @@ redis.call('XADD', KEYS[7], 'MAXLEN', '~', ARGV[7], '*',
 return 0
 """
 
-# KEYS: record, all, erased, changes. ARGV: id, maxlen, seconds for which the erasure is remembered
-# Returns 1 when there was a record. What comes late for an erased id is refused by PUT.
+# KEYS: record, all, erased, changes, holds. ARGV: id, maxlen, seconds for which the erasure is remembered
+# Returns 1 when there was a record, -1 when it is under hold and stays. What comes late for an erased id is refused by
+# PUT. Holds are looked at here, so that one placed a moment before is never too late.
 DELETE = """#!lua
+if redis.call('HEXISTS', KEYS[5], ARGV[1]) == 1 then return -1 end
 local old = redis.call('HMGET', KEYS[1], 'camera', 'modality')
 local now = tonumber(redis.call('TIME')[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - tonumber(ARGV[3]))

@@ -141,12 +141,15 @@ class Gallery:
         return (PutResult.STORED, PutResult.STALE, PutResult.ERASED, PutResult.REJECTED)[int(str(reply))]
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Erase records; a late delivery does not bring them back. Returns how many there were."""
+        """Erase records; a late delivery does not bring them back. Returns how many there were.
+
+        Those under legal hold stay, and are not counted.
+        """
         with redis_at_work(), self._redis.pipeline(transaction=False) as pipe:
             for one in ids:
-                names = [keys.record(one), keys.ALL, keys.ERASED, keys.CHANGES]
+                names = [keys.record(one), keys.ALL, keys.ERASED, keys.CHANGES, keys.HOLDS]
                 self._delete(names, [one, CHANGES_KEPT, ERASURE_REMEMBERED_S], client=pipe)
-            return sum(pipe.execute())
+            return sum(reply == 1 for reply in pipe.execute())
 
     def erased(self, ids: Sequence[str]) -> frozenset[str]:
         """Those of them whose erasure is remembered, so that a late delivery is refused."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +19,7 @@ from support.api_world import World, bearer, client_of, person_picture, record_o
 from support.cameras import wait_for
 
 from pipeline.spool import Spool
-from service.gallery import Eraser, ErasureReport, HeldError, PutResult, verify_erasure
+from service.gallery import Eraser, ErasureReport, GalleryUnavailable, HeldError, PutResult, verify_erasure
 from service.gallery.erasure import compact
 from service.ingest import Ingest
 from service.security import Role
@@ -146,6 +148,66 @@ def test_verification_finds_what_is_left_and_what_was_changed(world: World) -> N
     for broken in ({}, {**report.to_dict(), "tracklet_ids": ["x"]}, {**report.to_dict(), "at": "yesterday"}):
         with pytest.raises(ValueError, match="expected an erasure report"):
             ErasureReport.from_dict(broken)
+
+
+def test_several_at_once_all_end_well(world: World) -> None:
+    services = world.services
+    records = [stored(world, 200 + i) for i in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        reports = list(pool.map(lambda r: services.eraser.erase([r.id], account="x", reason="x"), records))
+    assert [report.records for report in reports] == [1] * 6
+    assert all(report.compacted for report in reports)
+
+
+def test_one_that_stopped_half_way_can_be_asked_for_again(
+    world: World, api: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = stored(world, 210)
+    body = {"tracklet_ids": [record.id], "reason": "x"}
+
+    def away(_client: Any) -> tuple[str, ...]:
+        raise GalleryUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("service.gallery.erasure.compact", away)
+        assert api.post("/api/v1/erasures", json=body).status_code == 503
+    again = api.post("/api/v1/erasures", json=body)
+    assert again.status_code == 201
+    assert (again.json()["records"], again.json()["missing"]) == (0, 1)
+    assert api.post("/api/v1/erasures", json={**body, "tracklet_ids": [NOBODY]}).status_code == 404
+
+
+def test_a_hold_placed_at_the_last_moment_holds(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    services = world.services
+    record = stored(world, 211)
+    before = services.gallery.delete
+
+    def late(ids: Any) -> int:
+        services.holds.place(record.id, "court", "admin")
+        return before(ids)
+
+    monkeypatch.setattr(services.gallery, "delete", late)
+    with pytest.raises(HeldError):
+        services.eraser.erase([record.id], account="x", reason="x")
+    assert services.gallery.present([record.id])
+    assert services.media.exists(record.crops[0].key)
+    services.holds.lift(record.id)
+
+
+def test_pictures_written_while_redis_was_away_go_too(world: World, tmp_path: Path) -> None:
+    services = world.services
+    tracklet = handed_over(77)
+    with closing(Spool(tmp_path / "spool.sqlite")) as spool:
+        spool.put(tracklet)
+        ingest = Ingest(spool, services.gallery, services.media)
+        services.redis.sadd("tapetum:tracklets:cameras", tracklet.camera_id)
+        services.eraser.erase([tracklet.id], account="x", reason="x")
+        ingest._empty_pictures()
+        key = services.media.key(tracklet.camera_id, tracklet.started_at, tracklet.id, "0" * 32)
+        assert services.media.holds_tracklet(key)
+        ingest._check_server()
+        assert not services.media.holds_tracklet(key)
+        assert spool.stats().pending == 0
 
 
 def test_erasing_under_load_leaves_no_byte_in_the_data_folder(world: World, api: TestClient) -> None:
