@@ -1,0 +1,1 @@
+"""The watchlist, the alerts that it gives, and the ways by which they reach people."""
