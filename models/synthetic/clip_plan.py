@@ -1,8 +1,8 @@
 """Who walks past which camera and when, in a world that is filmed instead of cut into crops. Nothing is drawn here.
 
 The day's cameras share a clock, the night's another: everybody passes them one after the other, leaves one and enters
-the next some seconds later. People keep to the right, as they do, so that those who meet do not collide; some stand
-still for a while, some walk side by side.
+the next some seconds later. People keep to the right, as they do, so that those who meet pass each other (who overtakes
+may walk through somebody); some stand still for a while, some walk side by side.
 """
 
 from __future__ import annotations
