@@ -68,8 +68,10 @@ class WorldFigures:
         tracklets, mixed: how many, and how many of them show nobody most of the time.
         retrieval: rank-1, mAP and mINP by pair, such as ``infrared-visible``; within a light, other cameras only.
         calibration: expected calibration error by pair; empty for a checkpoint without probabilities.
-        found_at_night: people whose best sighting by day has them first among all sightings at night; of so many.
-        searchable_p50_s, searchable_p90_s: from first in view to searchable.
+        found_at_night: people whose best sighting by day has them first among all sightings at night of other cameras;
+            of all who were in view by day and at night, whether the pipeline saw them or not.
+        visits, missed_visits: times that somebody came into view, and those without a tracklet of them.
+        searchable_p50_s, searchable_p90_s: from first in view to searchable, of the others.
     """
 
     model: str
@@ -80,6 +82,8 @@ class WorldFigures:
     retrieval: dict[str, dict[str, float]]
     calibration: dict[str, float]
     found_at_night: tuple[int, int]
+    visits: int
+    missed_visits: int
     searchable_p50_s: float | None
     searchable_p90_s: float | None
 
@@ -170,7 +174,8 @@ def judge_world(followed: Sequence[Followed], models: Models) -> WorldFigures:
         raise DataError(f"expected cameras with an id each of its own, got {ids}")
     tracking = {one.clip.id: judge_tracks(_rows(one.truth), _counted(one.truth), one.tracks) for one in followed}
     sightings = _Sightings.of(followed)
-    waits = [wait for one in followed for wait in _waits_s(one)]
+    visits = [wait for one in followed for wait in _waits_s(one)]
+    waits = [wait for wait in visits if wait is not None]
     purities = [purity for one in followed for purity in one.purity]
     return WorldFigures(
         model=models.embedder.label,
@@ -180,7 +185,9 @@ def judge_world(followed: Sequence[Followed], models: Models) -> WorldFigures:
         mixed=int((sightings.identities < 0).sum()),
         retrieval=sightings.retrieval(),
         calibration=sightings.calibration_errors(models),
-        found_at_night=sightings.found_at_night(),
+        found_at_night=(sightings.found_at_night(), len(_in_both_lights(followed))),
+        visits=len(visits),
+        missed_visits=len(visits) - len(waits),
         searchable_p50_s=float(np.percentile(waits, 50)) if waits else None,
         searchable_p90_s=float(np.percentile(waits, 90)) if waits else None,
     )
@@ -193,10 +200,21 @@ def _counted(truth: Truth) -> npt.NDArray[np.bool_]:
     return counted
 
 
-def _waits_s(one: Followed) -> list[float]:
-    """Seconds from when somebody comes into view until a tracklet of them can be searched, for each visit."""
+def _in_both_lights(followed: Sequence[Followed]) -> set[int]:
+    """Who was well in view by day and at night, by the truth."""
+    seen: dict[Modality, set[int]] = {light: set() for light in Modality}
+    for one in followed:
+        counted = _counted(one.truth)
+        frames, people = one.truth.frame[counted].tolist(), one.truth.identity[counted].tolist()
+        for frame, person in zip(frames, people, strict=True):
+            seen[one.clip.modality_at(frame - 1)].add(person)
+    return seen[Modality.VISIBLE] & seen[Modality.INFRARED]
+
+
+def _waits_s(one: Followed) -> list[float | None]:
+    """For each visit, seconds from when somebody comes into view until a tracklet of them can be searched; or None."""
     counted = _counted(one.truth)
-    waits = []
+    waits: list[float | None] = []
     for person in np.unique(one.truth.identity[counted]).tolist():
         times = (np.sort(one.truth.frame[counted & (one.truth.identity == person)]) - 1) / one.clip.fps
         begins = times[np.concatenate([[True], np.diff(times) > _NEW_VISIT_S])]
@@ -204,8 +222,7 @@ def _waits_s(one: Followed) -> list[float]:
         own = sorted(s for s, owner in zip(one.searchable_s, one.owners, strict=True) if owner == person)
         for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
             first = next((s for s in own if begin <= s < end), None)
-            if first is not None:
-                waits.append(first - begin)
+            waits.append(None if first is None else first - begin)
     return waits
 
 
@@ -268,20 +285,21 @@ class _Sightings:
         return {pair: check.error for pair, check in checks.items()}
 
     def asked_by_day(self) -> list[tuple[int, npt.NDArray[np.int64]]]:
-        """Each person's best sighting by day, and the sightings at night, nearest first; who was seen in both."""
+        """Each person's best sighting by day, and those at night of other cameras, nearest first."""
         day, night = self.rows(Modality.VISIBLE), self.rows(Modality.INFRARED)
         asked = []
         for person in np.intersect1d(self.identities[day], self.identities[night]).tolist():
             own = [row for row in day if self.identities[row] == person]
             best = int(max(own, key=lambda row: self.packages[row].quality))
-            cosines = self.vectors[night] @ self.vectors[best]
-            asked.append((best, night[np.argsort(-cosines, kind="stable")]))
+            elsewhere = night[self.cameras[night] != self.cameras[best]]
+            if len(elsewhere):
+                cosines = self.vectors[elsewhere] @ self.vectors[best]
+                asked.append((best, elsewhere[np.argsort(-cosines, kind="stable")]))
         return asked
 
-    def found_at_night(self) -> tuple[int, int]:
+    def found_at_night(self) -> int:
         asked = self.asked_by_day()
-        right = sum(self.identities[query] == self.identities[nearest[0]] for query, nearest in asked)
-        return int(right), len(asked)
+        return int(sum(self.identities[query] == self.identities[nearest[0]] for query, nearest in asked))
 
 
 def write_failures(folder: Path, followed: Sequence[Followed]) -> Path | None:
@@ -307,7 +325,7 @@ def write_failures(folder: Path, followed: Sequence[Followed]) -> Path | None:
         top = nearest[:6]
         cosines = sightings.vectors[top] @ sightings.vectors[query]
         hits = np.flatnonzero(sightings.identities[nearest] == sightings.identities[query])
-        precision = float(np.mean(np.arange(1, len(hits) + 1) / (hits + 1)))
+        precision = float(np.mean(np.arange(1, len(hits) + 1) / (hits + 1))) if len(hits) else 0.0
         rankings.append(RankedQuery(query, tuple(int(row) for row in top), tuple(float(c) for c in cosines), precision))
     sheet = folder / "not-found-at-night.png"
     draw_sheet(sheet, "By day, and who came first at night", samples, rankings)

@@ -153,6 +153,7 @@ def _print_world(names: dict[str, str], figures: WorldFigures) -> None:
         typer.echo(f"{pair:24}{cells}{'' if error is None else f'{error:.3f}':>19}")
     right, asked = figures.found_at_night
     typer.echo(f"\nfrom day to night, {right} of {asked} people come first")
+    typer.echo(f"{figures.visits} visits, {figures.missed_visits} of them without a tracklet")
     if figures.searchable_p50_s is not None:
         typer.echo(
             f"searchable after {figures.searchable_p50_s:.1f} s in view (median), "
