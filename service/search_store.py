@@ -7,8 +7,9 @@ in one step that compares the revision with the one that was read, so that of tw
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -22,41 +23,67 @@ from service.gallery import GalleryFilter
 from service.gallery.store import redis_at_work
 from service.search import Example, Pair, PhotoPersonVector
 
-__all__ = ["Answer", "Question", "Ranked", "SearchStore", "StoredSearch", "Verdict", "VerdictKind"]
+__all__ = ["Answer", "Question", "Ranked", "SearchStore", "StoredSearch", "Verdict", "VerdictKind", "tombstone"]
 
-_PREFIX = "tapetum:search:"  # + id: hash head, revision, answer, v:<tracklet>
-_OWN = "tapetum:searches:"  # + account: sorted set of ids by expiry, seconds
+_PREFIX = "tapetum:search:"  # + id: hash head, version, revision, answer, v:<tracklet>
+_ALL = "tapetum:searches"  # sorted set: ids by expiry, seconds
+_OWN = "tapetum:searches:"  # + account: the same of one account
 _KEY = "tapetum:search:key:"  # + account + key: the search that a retried request has made
 _VERDICT = b"v:"
+_ERASED = "~"
 MAX_SEARCHES = 200
 """Of one account; the one that would expire first goes."""
 
-# KEYS: search, own. ARGV: id, the revision that was read ('0' a new search), the next one, head, answer, expiry,
-# now, searches to keep, prefix, then the verdict's field and its text ('' takes it back), or nothing.
+# KEYS: search, all, own. ARGV: id, the version that was read ('0' a new search), the answer's revision, head, answer,
+# expiry, now, searches to keep, prefix, then the verdict's field and its text ('' takes it back), or nothing.
 # Returns 1 written, 0 somebody else was faster, -1 it is gone.
 _WRITE = """#!lua
-local there = redis.call('HGET', KEYS[1], 'revision')
+local there = redis.call('HGET', KEYS[1], 'version')
 if not there and ARGV[2] ~= '0' then return -1 end
 if (there or '0') ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], 'head', ARGV[4], 'revision', ARGV[3], 'answer', ARGV[5])
+redis.call('HINCRBY', KEYS[1], 'version', 1)
 if ARGV[10] and ARGV[11] == '' then redis.call('HDEL', KEYS[1], ARGV[10])
 elseif ARGV[10] then redis.call('HSET', KEYS[1], ARGV[10], ARGV[11]) end
 redis.call('EXPIREAT', KEYS[1], ARGV[6])
-redis.call('ZADD', KEYS[2], ARGV[6], ARGV[1])
-redis.call('EXPIREAT', KEYS[2], ARGV[6])
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[7])
-local surplus = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[8])
+for i = 2, 3 do
+  redis.call('ZADD', KEYS[i], ARGV[6], ARGV[1])
+  redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', ARGV[7])
+end
+redis.call('EXPIREAT', KEYS[3], ARGV[6])
+local surplus = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[8])
 if surplus > 0 then
-  for _, one in ipairs(redis.call('ZRANGE', KEYS[2], 0, surplus)) do
+  for _, one in ipairs(redis.call('ZRANGE', KEYS[3], 0, surplus)) do
     if one ~= ARGV[1] and surplus > 0 then
       surplus = surplus - 1
       redis.call('DEL', ARGV[9] .. one)
       redis.call('ZREM', KEYS[2], one)
+      redis.call('ZREM', KEYS[3], one)
     end
   end
 end
 return 1
 """
+
+# KEYS: search. ARGV: ids, each followed by what stands in its place. A revision stays, and with it the cursors.
+_ERASE = """#!lua
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+for _, name in ipairs({'head', 'answer'}) do
+  local text = redis.call('HGET', KEYS[1], name)
+  for i = 1, #ARGV, 2 do text = string.gsub(text, ARGV[i], ARGV[i + 1]) end
+  redis.call('HSET', KEYS[1], name, text)
+end
+for i = 1, #ARGV, 2 do redis.call('HDEL', KEYS[1], 'v:' .. ARGV[i]) end
+redis.call('HINCRBY', KEYS[1], 'version', 1)
+return 1
+"""
+
+
+def tombstone(tracklet_id: str) -> str:
+    """What stands in the place of an erased id, so that pages go on: a digest that leads back to nothing."""
+    if tracklet_id.startswith(_ERASED):
+        return tracklet_id
+    return _ERASED + hashlib.sha256(tracklet_id.encode()).hexdigest()[:16]
 
 
 class VerdictKind(StrEnum):
@@ -93,7 +120,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """One place in an answer."""
+    """One place in an answer; the id is a `tombstone` where the sighting was erased."""
 
     tracklet_id: str
     camera_id: str
@@ -125,6 +152,7 @@ class StoredSearch:
     """A search of one account.
 
     Attributes:
+        version: of what is stored, 0 before it is; rises with every change.
         photos: vectors of the examples that are persons of photos, which outlive the photo with the search.
     """
 
@@ -134,16 +162,20 @@ class StoredSearch:
     expires_at: datetime
     question: Question
     answer: Answer
+    version: int = 0
     photos: Mapping[Example, PhotoPersonVector] = field(default_factory=dict, repr=False)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
 
 
 class SearchStore:
-    """Every method raises GalleryUnavailable when Redis cannot serve."""
+    """Every method raises GalleryUnavailable when Redis cannot serve. Erasure reaches it as an `Erasable`."""
+
+    name = "searches"
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
         self._write = client.register_script(_WRITE)
+        self._erase = client.register_script(_ERASE)
 
     def reserve(self, account: str, key: str, search_id: str, lifetime: timedelta) -> str:
         """The id for the search that an account's idempotency key makes: the first that was offered."""
@@ -159,11 +191,10 @@ class SearchStore:
         Returns:
             True when it was written, False when another answer came first, None when the search is gone.
         """
-        revision = search.answer.revision
         arguments: list[str | int] = [
             search.id,
-            revision - 1,
-            revision,
+            search.version,
+            search.answer.revision,
             json.dumps(_head(search), separators=(",", ":")),
             json.dumps(_answer(search.answer), separators=(",", ":")),
             int(search.expires_at.timestamp()),
@@ -175,7 +206,7 @@ class SearchStore:
             tracklet_id, given = verdict
             arguments += [_VERDICT.decode() + tracklet_id, "" if given is None else json.dumps(_told(given))]
         with redis_at_work():
-            done = int(cast("int", self._write([_PREFIX + search.id, _OWN + search.account], arguments)))
+            done = int(cast("int", self._write([_PREFIX + search.id, _ALL, _OWN + search.account], arguments)))
         return None if done < 0 else bool(done)
 
     def get(self, search_id: str) -> StoredSearch | None:
@@ -197,8 +228,31 @@ class SearchStore:
     def delete(self, search: StoredSearch) -> None:
         with redis_at_work(), self._redis.pipeline() as pipe:
             pipe.delete(_PREFIX + search.id)
+            pipe.zrem(_ALL, search.id)
             pipe.zrem(_OWN + search.account, search.id)
             pipe.execute()
+
+    def erase(self, ids: Sequence[str]) -> int:
+        """Put tombstones in the place of sightings and forget the verdicts on them. Returns of how many searches."""
+        erased = 0
+        for name, text in self._texts():
+            held = [part for one in ids if one in text for part in (one, tombstone(one))]
+            if held:
+                with redis_at_work():
+                    erased += int(cast("int", self._erase([name], held)))
+        return erased
+
+    def holds(self, ids: Sequence[str]) -> int:
+        """In how many searches the sightings are."""
+        return sum(any(one in text for one in ids) for _, text in self._texts())
+
+    def _texts(self) -> Iterator[tuple[str, str]]:
+        """Every search's key, and all that is written in it."""
+        with redis_at_work():
+            ids = [one.decode() for one in cast("list[bytes]", self._redis.zrange(_ALL, 0, -1))]
+            for one in ids:
+                fields = cast("dict[bytes, bytes]", self._redis.hgetall(_PREFIX + one))
+                yield _PREFIX + one, b"\n".join(part for item in fields.items() for part in item).decode()
 
 
 def _head(search: StoredSearch) -> dict[str, Any]:
@@ -254,6 +308,7 @@ def _read(search_id: str, fields: Mapping[bytes, bytes]) -> StoredSearch:
     examples = tuple(Example(*one) for one in head["examples"])
     return StoredSearch(
         id=search_id,
+        version=int(fields[b"version"]),
         account=head["account"],
         created_at=datetime.fromisoformat(head["created_at"]),
         expires_at=datetime.fromisoformat(head["expires_at"]),

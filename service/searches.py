@@ -135,6 +135,7 @@ class Searches:
     def keep(self, search: StoredSearch) -> StoredSearch:
         """Keep a first answer; where a retry of the same request has been faster, that one stays."""
         if self.store.write(search):
+            self._forget_erased(search)
             return search
         made = self.store.get(search.id)
         if made is None:
@@ -197,6 +198,7 @@ class Searches:
             expires_at = datetime.now(UTC) + self._lifetime
             written = self.store.write(replace(search, answer=answer, expires_at=expires_at), change)
             if written:
+                self._forget_erased(replace(search, answer=answer))
                 return outcome
             found = self.store.get(search.id) if written is not None else None
             if found is None:
@@ -228,6 +230,14 @@ class Searches:
             confirmed=confirmed,
             rejected=rejected,
         )
+
+    def _forget_erased(self, search: StoredSearch) -> None:
+        """An erasure that looked through the searches just before this one was written has not found it."""
+        examples = [e.tracklet_id for e in search.question.examples if e.tracklet_id is not None]
+        ids = [*examples, *search.verdicts, *(r.tracklet_id for r in search.answer.ranked)]
+        erased = self._gallery.erased(ids)
+        if erased:
+            self.store.erase(list(erased))
 
     # -- reading ---------------------------------------------------------------------------------
 

@@ -29,12 +29,12 @@ from service.api.tracklets import TrackletIdPath, tracklet_shown
 from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
 from service.search import Example
 from service.search_groups import by_camera, by_time
-from service.search_store import Question, StoredSearch
+from service.search_store import Question, StoredSearch, tombstone
 from service.searches import SearchState
 
 __all__ = ["router"]
 
-_CURSOR = re.compile(r"(\d{1,9})\.([0-7][0-9A-HJKMNP-TV-Z]{25})")
+_CURSOR = re.compile(r"(\d{1,9})\.(~[0-9a-f]{16})")
 _GONE: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such search."}}
 _CONFLICT: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "There is no such search, or what it is about is gone."},
@@ -254,21 +254,22 @@ def _summary(search: StoredSearch) -> dict[str, Any]:
 def _begin(search: StoredSearch, state: SearchState, cursor: str | None) -> int:
     """The place in the state's ranking where a cursor's page begins.
 
-    A cursor names the last sighting shown, and no place, which would tell how many lie out of scope.
+    A cursor names the last sighting shown, by what stays in its place when it is erased; never a place, which would
+    tell how many lie out of scope.
     """
     if cursor is None:
         return 0
     revision, last = _read(cursor)
     if revision != search.answer.revision:
         raise ProblemError(409, "answer-changed", "The answer was made anew meanwhile. Begin with its first page.")
-    order = {one.tracklet_id: place for place, one in enumerate(search.answer.ranked)}
+    order = {tombstone(one.tracklet_id): place for place, one in enumerate(search.answer.ranked)}
     if last not in order:
         raise _bad_cursor()
-    return sum(order[one.tracklet_id] <= order[last] for one in state.ranked)
+    return sum(order[tombstone(one.tracklet_id)] <= order[last] for one in state.ranked)
 
 
 def _written(revision: int, last: str) -> str:
-    return base64.urlsafe_b64encode(f"{revision}.{last}".encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(f"{revision}.{tombstone(last)}".encode()).decode().rstrip("=")
 
 
 def _read(cursor: str) -> tuple[int, str]:

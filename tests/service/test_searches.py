@@ -185,6 +185,8 @@ def test_what_is_erased_vanishes_and_pages_go_on(world: World, api: TestClient, 
     admin = bearer(world.token_of(Role.ADMIN))
     erased = api.post("/api/v1/erasures", json={"tracklet_ids": [gone], "reason": "x"}, headers=admin)
     assert erased.status_code == 201
+    assert erased.json()["elsewhere"]["searches"] >= 1
+    assert world.services.searches.store.holds([gone]) == 0
     left = [one for one in _ids(made) if one != gone]
     rest = _get(api, made["id"], cursor=page["next_cursor"])
     assert _ids(rest) == left[2:]
@@ -193,6 +195,26 @@ def test_what_is_erased_vanishes_and_pages_go_on(world: World, api: TestClient, 
     assert (_ids(whole), whole["total"], whole["vanished"], whole["gallery_changed"]) == (left, 22, 1, True)
     assert gone not in json.dumps(whole)
     _judge(api, made["id"], gone, "confirm", status=404)
+
+
+@pytest.mark.parametrize("judging", [False, True])
+def test_an_erasure_just_before_a_search_is_written_reaches_it(
+    world: World, api: TestClient, records: list[TrackletRecord], judging: bool
+) -> None:
+    store, gone = world.services.searches.store, records[4].id
+    made = _make(api, records[0]) if judging else None
+    write = store.write
+
+    def after_an_erasure(*args: Any) -> bool | None:
+        store.write = write  # type: ignore[method-assign]
+        world.services.gallery.delete([gone])
+        assert store.erase([gone]) == int(judging)
+        return write(*args)
+
+    store.write = after_an_erasure  # type: ignore[method-assign]
+    answer = _judge(api, made["id"], records[8].id, "confirm") if made is not None else _make(api, records[0])
+    assert store.holds([gone]) == 0
+    assert len(_ids(answer)) == (21 if judging else 22)
 
 
 def test_without_its_examples_a_search_can_be_read_but_not_asked_again(
