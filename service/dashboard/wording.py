@@ -77,6 +77,13 @@ def camera_tile(scoped: Scoped, config: CameraConfig, health: CameraHealth | Non
     }
 
 
+def likelihood(probability: float) -> str:
+    """In per cent; never 0 or 100, which nobody can promise."""
+    if probability > 0.99:
+        return ">99%"
+    return "<1%" if probability < 0.01 else f"{probability:.0%}"
+
+
 def sighting_card(
     record: TrackletRecord, names: Mapping[str, str], clock: Clock, match: Match | None = None
 ) -> dict[str, Any]:
@@ -94,7 +101,7 @@ def sighting_card(
     if match is not None:
         card |= {
             "rank": match.rank,
-            "score": f"{match.cosine:.2f}" if match.probability is None else f"{match.probability:.0%}",
+            "score": f"{match.cosine:.2f}" if match.probability is None else likelihood(match.probability),
             "band": match.band,
             "band_text": strings.BANDS[match.band] if match.band else "",
         }
