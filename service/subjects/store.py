@@ -159,7 +159,7 @@ class SubjectStore:
 
     def _made(self, subject_id: str, name: str | None, account: str, confirmed: Mapping[str, Decision]) -> Subject:
         with redis_at_work():
-            number = int(cast("int", self._redis.incr(_NUMBER)))
+            number = self._redis.incr(_NUMBER)
         now = datetime.now(UTC)
         return Subject(subject_id, number, name, account, now, now, confirmed=confirmed)
 

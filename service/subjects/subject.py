@@ -57,8 +57,8 @@ class Subject:
         """With new decisions; the latest about a sighting counts."""
         return replace(
             self,
-            confirmed={one: d for one, d in self.confirmed.items() if one not in rejected} | confirmed,
-            rejected={one: d for one, d in self.rejected.items() if one not in confirmed} | rejected,
+            confirmed={**{one: d for one, d in self.confirmed.items() if one not in rejected}, **confirmed},
+            rejected={**{one: d for one, d in self.rejected.items() if one not in confirmed}, **rejected},
         )
 
     def without(self, tracklet_ids: Iterable[str]) -> Subject:
