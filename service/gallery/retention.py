@@ -20,8 +20,8 @@ from service.gallery import keys
 from service.gallery.erasable import Erasable
 from service.gallery.erasure import Eraser
 from service.gallery.holds import Holds
-from service.gallery.media import MediaStore
-from service.gallery.store import Gallery, redis_at_work
+from service.gallery.media import MediaError, MediaStore
+from service.gallery.store import Gallery, GalleryUnavailable, redis_at_work
 
 __all__ = ["Retention", "Swept"]
 
@@ -93,8 +93,10 @@ class Retention:
                 swept = self.sweep(datetime.now(UTC))
                 if swept.records or swept.pictures or swept.orphans:
                     self._on_swept(swept)
-            except Exception:  # Redis or the media store is away: the next sweep finds the same
-                log.warning("retention stopped half way and will go on", exc_info=True)
+            except (GalleryUnavailable, MediaError, redis.RedisError) as error:  # the next sweep finds the same
+                log.warning("retention stopped half way and will go on", reason=str(error)[:200])
+            except Exception:
+                log.exception("retention failed and will be tried again")
 
     def sweep(self, now: datetime) -> Swept:
         """Remove what is older than it may be at `now`; nothing while another process does so."""
