@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
-from ulid import ULID
 
 from pipeline.spool import Spool, SpoolError
 from pipeline.spooled import SpooledTracklet
@@ -144,9 +143,8 @@ class Ingest:
         """Drop what was erased, and the pictures that were written of it while Redis was away."""
         for one in erased:
             if self._spool.forget([one]):
-                day = ULID.from_str(one).datetime
-                for camera in self._gallery.cameras():
-                    self._media.delete_tracklet(MediaStore.key(camera, day, one, "0" * 32))
+                for key in MediaStore.possible_folders(one, self._gallery.cameras()):
+                    self._media.delete_tracklet(key)
 
     def _deliver_batch(self) -> bool:
         """Deliver some tracklets. Returns whether there were any."""

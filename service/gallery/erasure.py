@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -28,7 +28,6 @@ __all__ = ["Eraser", "ErasureReport", "HeldError", "compact", "verify_erasure"]
 
 _BATCH = 200
 _COMPACTION_TIMEOUT_S = 600.0
-_NO_DIGEST = "0" * 32
 
 
 class HeldError(ValueError):
@@ -170,19 +169,13 @@ class Eraser:
             self._media.delete_tracklet(key)
             for one in ids
             if one not in held
-            for key in ([_folder_key(known[one])] if one in known else _possible_keys(one, cameras))
+            for key in (_folder_of(known[one]) if one in known else MediaStore.possible_folders(one, cameras))
         )
         return gone, pictures
 
 
-def _folder_key(record: TrackletRecord) -> str:
-    return MediaStore.key(record.camera_id, record.started_at, record.id, _NO_DIGEST)
-
-
-def _possible_keys(tracklet_id: str, cameras: Iterable[str]) -> list[str]:
-    """Where pictures of a sighting without a record would be: under the day its id was made, of any camera."""
-    day = ULID.from_str(tracklet_id).datetime
-    return [MediaStore.key(camera, day, tracklet_id, _NO_DIGEST) for camera in cameras]
+def _folder_of(record: TrackletRecord) -> list[str]:
+    return [MediaStore.folder_key(record.camera_id, record.started_at, record.id)]
 
 
 def compact(client: redis.Redis, timeout_s: float = _COMPACTION_TIMEOUT_S) -> tuple[str, ...]:
@@ -198,10 +191,10 @@ def compact(client: redis.Redis, timeout_s: float = _COMPACTION_TIMEOUT_S) -> tu
     with redis_at_work():
         persistence = client.info("persistence")
         if persistence.get("aof_enabled"):
-            _run(client, "bgrewriteaof", "aof_rewrite_in_progress", "aof_last_bgrewrite_status", timeout_s)
+            _run(client, "bgrewriteaof", "aof_last_bgrewrite_status", timeout_s)
             done.append("append-only file")
         if persistence.get("rdb_last_save_time") and _saves(client):
-            _run(client, "bgsave", "rdb_bgsave_in_progress", "rdb_last_bgsave_status", timeout_s)
+            _run(client, "bgsave", "rdb_last_bgsave_status", timeout_s)
             done.append("snapshot")
     return tuple(done)
 
@@ -214,7 +207,7 @@ def _saves(client: redis.Redis) -> bool:
         return True
 
 
-def _run(client: redis.Redis, command: str, busy: str, status: str, timeout_s: float) -> None:
+def _run(client: redis.Redis, command: str, status: str, timeout_s: float) -> None:
     """Start a background write, after the one under way, and wait for its end."""
     deadline_s = time.monotonic() + timeout_s
     started = False
@@ -233,7 +226,7 @@ def _run(client: redis.Redis, command: str, busy: str, status: str, timeout_s: f
                 if "in progress" not in str(error):  # another erasure was quicker: wait for its end, then begin
                     raise
         time.sleep(0.05)
-    raise redis.TimeoutError(f"{command}: not done within {timeout_s:.0f} s ({busy})")
+    raise redis.TimeoutError(f"{command}: not done within {timeout_s:.0f} s")
 
 
 def verify_erasure(
@@ -251,7 +244,7 @@ def verify_erasure(
         found += [
             f"{one}: there are pictures of camera {key.partition('/')[0]}"
             for one in ids
-            for key in _possible_keys(one, cameras)
+            for key in MediaStore.possible_folders(one, cameras)
             if media.holds_tracklet(key)
         ]
         found += [f"{store.name}: {count} still hold them" for store in elsewhere if (count := store.holds(ids))]

@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from service.gallery.records import CAMERA_ID, TRACKLET_ID
 __all__ = ["THUMBNAIL_HEIGHT_PX", "MediaError", "MediaStore", "make_thumbnail"]
 
 THUMBNAIL_HEIGHT_PX = 256
+_NO_DIGEST = "0" * 32
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _KEY = re.compile(rf"{CAMERA_ID.pattern}/\d{{4}}-\d{{2}}-\d{{2}}/{TRACKLET_ID.pattern}/[0-9a-f]{{32}}(\.thumb)?\.jpg")
 
@@ -57,6 +58,17 @@ class MediaStore:
             raise ValueError(f"digest: expected 32 hexadecimal figures, got {digest[:40]!r}")
         suffix = ".thumb.jpg" if thumbnail else ".jpg"
         return f"{camera_id}/{started_at:%Y-%m-%d}/{tracklet_id}/{digest}{suffix}"
+
+    @staticmethod
+    def folder_key(camera_id: str, started_at: datetime, tracklet_id: str) -> str:
+        """A key that names a tracklet's folder, for what is asked or done about all of its pictures."""
+        return MediaStore.key(camera_id, started_at, tracklet_id, _NO_DIGEST)
+
+    @staticmethod
+    def possible_folders(tracklet_id: str, cameras: Iterable[str]) -> list[str]:
+        """Where a tracklet's pictures would be without its record: under the day its id was made, of any camera."""
+        day = ULID.from_str(tracklet_id).datetime
+        return [MediaStore.folder_key(camera, day, tracklet_id) for camera in cameras]
 
     def write(self, key: str, data: bytes) -> None:
         """Write a picture as a whole or not at all; on a local disk it is safe against loss of power."""
@@ -130,7 +142,7 @@ class MediaStore:
         for camera in self._names(self._base):
             for day in self._names(f"{self._base}/{camera}") if CAMERA_ID.fullmatch(camera) else ():
                 for tracklet in self._names(f"{self._base}/{camera}/{day}"):
-                    key = f"{camera}/{day}/{tracklet}/{'0' * 32}.jpg"
+                    key = f"{camera}/{day}/{tracklet}/{_NO_DIGEST}.jpg"
                     if not _KEY.fullmatch(key) or ULID.from_str(tracklet).datetime >= older_than:
                         continue
                     found[tracklet] = key
