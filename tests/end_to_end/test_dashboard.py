@@ -136,7 +136,12 @@ def test_tiles_say_how_the_cameras_are(page: Page) -> None:
     # Picture and boxes are drawn together, so a canvas with no picture has no boxes either.
     expect(_tile(page, "loading").locator(".tp-box")).to_have_count(0)
     canvas = _tile(page, "gate").locator("canvas")
-    colours = "c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size"
+    # Of a copy each time: Chromium warns when one canvas is read again and again.
+    colours = """c => {
+        const copy = new OffscreenCanvas(c.width, c.height).getContext("2d", { willReadFrequently: true });
+        copy.drawImage(c, 0, 0);
+        return new Set(copy.getImageData(0, 0, c.width, c.height).data).size;
+    }"""
     wait_for(lambda: canvas.evaluate(colours) > 20, EIGHT_S / 1000)
 
 

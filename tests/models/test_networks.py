@@ -127,14 +127,16 @@ def test_a_clip_of_one_frame_is_that_picture(ready: nn.Module) -> None:
     torch.testing.assert_close(of_clips, of_pictures)
 
 
-def test_networks_of_pictures_embed_a_clip_as_the_mean_of_its_frames(ready: nn.Module) -> None:
-    if ready.frames > 1:
-        pytest.skip("a network of clips: its frames see each other")
+def test_a_clip_is_the_mean_of_its_frames_unless_they_see_each_other(ready: nn.Module) -> None:
     clips = pictures(2, 3)
     with torch.inference_mode():
         frames = torch.stack([ready.embed(clips[:, n], Modality.VISIBLE) for n in range(3)])
         expected = nn.functional.normalize(frames.mean(dim=0), dim=1)
-        torch.testing.assert_close(ready.embed(clips, Modality.VISIBLE), expected, atol=1e-5, rtol=1e-4)
+        found = ready.embed(clips, Modality.VISIBLE)
+    if ready.frames == 1:
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    else:
+        assert ((found * expected).sum(dim=1) < 0.999).all()
 
 
 @pytest.mark.parametrize("shape", [(2, *SIZE), (2, 4, *SIZE), (3, *SIZE), (2, 3, 4, *SIZE), (2, 3, 3, 3, *SIZE)])
