@@ -51,6 +51,7 @@ class Embedder:
         model_hash: vectors of two models are never compared.
         label: what people are shown.
         calibration: from cosine to probability, where it was fitted.
+        model_card: Markdown; what it was trained on, and its limits.
         association_distance: largest cosine distance for a tracker, see `models.checkpoint.Checkpoint`.
         takes_clips: whether a clip tells the network more than its pictures one by one.
         frames: crops of a clip that are looked at.
@@ -61,6 +62,7 @@ class Embedder:
         self.model_hash = checkpoint.model_hash
         self.label = checkpoint.label
         self.calibration: Calibration = checkpoint.calibration
+        self.model_card = checkpoint.model_card
         self.association_distance = checkpoint.association_distance
         self.frames = clip_frames if clip_frames > 1 else checkpoint.tracklet_frames
         self.takes_clips = clip_frames > 1

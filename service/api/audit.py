@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from service.audit import AuditLog, LastVerification
 from service.problems import PROBLEM_RESPONSES
 from service.security.access import Permission
 
-__all__ = ["router"]
+__all__ = ["WantedEntries", "audit_page", "entry_moment", "router"]
 
 router = APIRouter(prefix="/audit", tags=["audit"], responses=PROBLEM_RESPONSES)
 MAX_LOOKED_AT = 5000  # entries for one page; a page may be short, its cursor goes on
@@ -36,8 +37,8 @@ async def list_audit(
     services = scoped.of_every_camera(Permission.AUDIT)
 
     def read() -> AuditPage:
-        wanted = _Wanted(event, account, since, until)
-        items, cursor = _page(services.audit, wanted, limit, before)
+        wanted = WantedEntries(event, account, since, until)
+        items, cursor = audit_page(services.audit, wanted, limit, before)
         head = services.audit.head()
         return AuditPage(
             items=[AuditEntry(**item) for item in items],
@@ -58,31 +59,33 @@ async def verify_audit(scoped: Auditing) -> AuditVerification:
     return shown
 
 
-class _Wanted:
-    """The filters of a page."""
+@dataclass(frozen=True, slots=True)
+class WantedEntries:
+    """The filters of a page; `event` is how its name begins."""
 
-    def __init__(self, event: str | None, account: str | None, since: datetime | None, until: datetime | None) -> None:
-        self._event = event
-        self._account = account
-        self._since = since
-        self._until = until
+    event: str | None = None
+    account: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
     def admits(self, entry: dict[str, Any]) -> bool:
-        at = _moment(entry)
+        at = entry_moment(entry)
         return (
-            (self._event is None or str(entry["event"]).startswith(self._event))
-            and (self._account is None or entry["account"] == self._account)
-            and (self._since is None or at is None or at >= self._since)
-            and (self._until is None or at is None or at <= self._until)
+            (self.event is None or str(entry["event"]).startswith(self.event))
+            and (self.account is None or entry["account"] == self.account)
+            and (self.since is None or at is None or at >= self.since)
+            and (self.until is None or at is None or at <= self.until)
         )
 
     def ends_at(self, entry: dict[str, Any]) -> bool:
         """Whether everything before is too old."""
-        at = _moment(entry)
-        return self._since is not None and at is not None and at < self._since - CLOCKS_DIFFER
+        at = entry_moment(entry)
+        return self.since is not None and at is not None and at < self.since - CLOCKS_DIFFER
 
 
-def _page(audit: AuditLog, wanted: _Wanted, limit: int, before: int | None) -> tuple[list[dict[str, Any]], int | None]:
+def audit_page(
+    audit: AuditLog, wanted: WantedEntries, limit: int, before: int | None
+) -> tuple[list[dict[str, Any]], int | None]:
     """Entries that are wanted, newest first, and where to go on."""
     found: list[dict[str, Any]] = []
     looked_at = 0
@@ -102,7 +105,8 @@ def _page(audit: AuditLog, wanted: _Wanted, limit: int, before: int | None) -> t
     return found, before
 
 
-def _moment(entry: dict[str, Any]) -> datetime | None:
+def entry_moment(entry: dict[str, Any]) -> datetime | None:
+    """When an entry was written; None where that cannot be read."""
     try:
         return datetime.fromisoformat(entry["at"])
     except (TypeError, ValueError):

@@ -30,12 +30,14 @@ class LoadedModel:
 
     Attributes:
         dimension: D of its vectors.
+        card: its model card, Markdown.
     """
 
     embedder: PersonEmbedder
     dimension: int
     label: str
     calibration: Calibration | None = None
+    card: str = ""
 
     @property
     def hash(self) -> str:

@@ -25,7 +25,7 @@ def real_loaders(settings: Settings) -> Loaders:
         from service.engines import load_embedder
 
         embedder = load_embedder(settings, threads=1)
-        return LoadedModel(embedder, embedder.dim, embedder.label, embedder.calibration)
+        return LoadedModel(embedder, embedder.dim, embedder.label, embedder.calibration, embedder.model_card)
 
     def detector() -> LoadedDetector:
         from service.engines import load_detector

@@ -17,17 +17,18 @@ from service.redis_server import describe
 from service.security.access import Permission
 from service.worker_reports import WorkerReport
 
-__all__ = ["router"]
+__all__ = ["read_system", "router"]
 
 router = APIRouter(prefix="/system", tags=["system"], responses=PROBLEM_RESPONSES)
 
 
 @router.get("", operation_id="get_system", summary="What runs here")
 async def get_system(scoped: SystemReading) -> SystemInfo:
-    return await run_in_threadpool(_read, scoped.of_every_camera(Permission.SYSTEM))
+    return await run_in_threadpool(read_system, scoped.of_every_camera(Permission.SYSTEM))
 
 
-def _read(services: Services) -> SystemInfo:
+def read_system(services: Services) -> SystemInfo:
+    """What runs here, now."""
     model = services.engines.model
     stats = services.index.stats() if services.index is not None else None
     server = describe(services.redis)

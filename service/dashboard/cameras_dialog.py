@@ -17,6 +17,7 @@ from service.api.schema import CameraCreate, CameraTest
 from service.api.scoped import Scoped
 from service.audit import AuditUnavailable
 from service.dashboard import strings
+from service.dashboard.elements import close_button, heading, plain, primary, quiet
 from service.gallery import GalleryUnavailable
 from service.problems import ProblemError
 from service.security.access import Permission
@@ -51,23 +52,21 @@ class CamerasDialog:
                 ui.label(strings.NO_CAMERAS_TEXT).classes("tp-quiet")
             if self._scoped.access.may(Permission.ADD_CAMERAS):
                 with ui.element("div").classes("tp-line"):
-                    ui.button(strings.ADD_CAMERA, icon="add", on_click=self.open_add).props(
-                        "no-caps unelevated text-color=black"
-                    )
+                    primary(strings.ADD_CAMERA, self.open_add, icon="add")
         self._list_dialog.open()
 
     def _head(self, title: str, dialog: ui.dialog) -> None:
         with ui.element("div").classes("tp-line"):
-            ui.html(f"<h2>{title}</h2>", sanitize=False)
+            heading(title, level=2)
             ui.element("span").classes("tp-grow")
-            ui.button(icon="close", on_click=dialog.close).props(f'flat round dense aria-label="{strings.CLOSE}"')
+            close_button(dialog.close)
 
     def _row(self, config: CameraConfig) -> None:
         with ui.element("div").classes("tp-camera-row"):
             with ui.element("div"):
                 ui.label(config.name).classes("tp-strong tp-ellipsis")
                 ui.label(mask_url(config.url)).classes("tp-quiet tp-ellipsis")
-            remove = ui.button(strings.REMOVE, icon="delete_outline").props("flat no-caps dense color=negative")
+            remove = quiet(strings.REMOVE, icon="delete_outline").classes("tp-bad")
             remove.props["aria-label"] = f"{strings.REMOVE} {config.name}"
             remove.on_click(lambda c=config: self._ask_remove(c))
 
@@ -75,10 +74,8 @@ class CamerasDialog:
         with ui.dialog(value=True) as sure, ui.element("div").classes("tp-dialog"):
             ui.label(strings.REMOVE_SURE.format(camera=config.name))
             with ui.element("div").classes("tp-line"):
-                ui.button(strings.REMOVE, on_click=lambda: self._remove(config, sure)).props(
-                    "no-caps unelevated color=negative text-color=black"
-                )
-                ui.button(strings.CANCEL, on_click=sure.close).props("no-caps flat")
+                primary(strings.REMOVE, lambda: self._remove(config, sure)).classes("tp-bad")
+                quiet(strings.CANCEL, sure.close)
 
     async def _remove(self, config: CameraConfig, sure: ui.dialog) -> None:
         try:
@@ -110,10 +107,8 @@ class CamerasDialog:
             )
             self._outcome = ui.element("div").classes("tp-test").props('role="status"')
             with ui.element("div").classes("tp-line"):
-                self._test_button = ui.button(strings.TEST, icon="network_check", on_click=self._test).props(
-                    "no-caps outline"
-                )
-                ui.button(strings.SAVE, icon="check", on_click=self._save).props("no-caps unelevated text-color=black")
+                self._test_button = plain(strings.TEST, self._test, icon="network_check")
+                primary(strings.SAVE, self._save, icon="check")
         self._form_dialog.open()
 
     async def _test(self) -> None:

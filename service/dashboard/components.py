@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nicegui.element import Element
@@ -10,7 +10,7 @@ from nicegui.events import GenericEventArguments
 
 from service.dashboard import strings
 
-__all__ = ["LiveWall", "PhotoPicker", "SightingGrid"]
+__all__ = ["LiveWall", "PhotoPicker", "SightingGrid", "ToolBar"]
 
 Handler = Callable[[dict[str, Any]], Any]
 
@@ -79,3 +79,12 @@ class SightingGrid(Element, component="sighting_grid.js"):
         }
         self.on("open", _argument(on_open))
         self.on("search", _argument(on_search))
+
+
+class ToolBar(Element, component="tool_bar.js"):
+    """Light or dark, and the keyboard's map. `places`: where ``g`` and a key lead to."""
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        super().__init__()
+        self._props["places"] = dict(places)
+        self._props["strings"] = strings.tools(list(places))

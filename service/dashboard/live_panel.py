@@ -10,32 +10,38 @@ from nicegui import run, ui
 
 from service.api.scoped import Scoped
 from service.dashboard import strings
+from service.dashboard.cameras_dialog import CamerasDialog
 from service.dashboard.components import LiveWall
+from service.dashboard.elements import heading, primary, quiet
 from service.dashboard.wording import camera_tile
+from service.security.access import Permission
 
 __all__ = ["LivePanel"]
 
 
 class LivePanel:
-    """Built in place. `on_person` gets the id of a clicked person's sighting; `on_add` is None for who may not add."""
+    """Built in place. `on_person` gets the id of a clicked person's sighting; `cameras` is None for who may not."""
 
     def __init__(
-        self, scoped: Scoped, *, on_person: Callable[[str], Awaitable[None]], on_add: Callable[[], None] | None
+        self, scoped: Scoped, *, on_person: Callable[[str], Awaitable[None]], cameras: CamerasDialog | None
     ) -> None:
+        on_add = cameras.open_add if cameras is not None and scoped.access.may(Permission.ADD_CAMERAS) else None
         self._scoped = scoped
         self._on_person = on_person
         with ui.element("div").classes("tp-line"):
-            ui.html(f"<h2>{strings.LIVE}</h2>", sanitize=False)
+            heading(strings.LIVE)
             ui.element("span").classes("tp-grow")
             for meaning in (strings.BOX_READY, strings.BOX_NEW):
                 ui.html(f"<i></i>{meaning}", sanitize=False, tag="span").classes("tp-legend")
+            if cameras is not None:
+                quiet(strings.CAMERAS, cameras.open, icon="videocam")
         self._wall = LiveWall(socket_path="/api/v1/live", on_person=self._picked)
         with ui.element("div").classes("tp-empty") as self._empty:
             ui.icon("videocam", size="36px")
             ui.html(f"<strong>{strings.NO_CAMERAS}</strong>", sanitize=False)
             ui.label(strings.NO_CAMERAS_TEXT if on_add is not None else strings.NO_CAMERAS_FOR_YOU)
             if on_add is not None:
-                ui.button(strings.ADD_CAMERA, icon="add", on_click=on_add).props("no-caps unelevated text-color=black")
+                primary(strings.ADD_CAMERA, on_add, icon="add")
         self._empty.set_visibility(False)
 
     async def refresh(self) -> None:

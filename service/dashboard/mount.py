@@ -1,4 +1,4 @@
-"""Hangs the operator's page and the login page into the application."""
+"""Hangs the dashboard's pages and the login page into the application."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.api.scoped import Scoped
 from service.api.services import Services
 from service.dashboard import strings
 from service.dashboard.login import router as login_router
-from service.dashboard.page import build_page
+from service.dashboard.page import PATHS, build_page
 from service.security.access import Permission
 from service.security.sessions import Session
 
@@ -23,13 +23,12 @@ RELOAD_S = 0.5
 
 
 def mount_dashboard(app: FastAPI, services: Services) -> None:
-    """Mount at ``/``; the gate in front of the application protects the page, its assets and its socket.
+    """Mount the pages; the gate in front of the application protects them, their assets and their socket.
 
     NiceGUI's own browser storage is not switched on: no second cookie, nothing kept about an operator.
     """
     app.include_router(login_router)
 
-    @ui.page("/", title=strings.TITLE)
     async def index(request: Request) -> None:
         session = current_session(request)
         scoped = Scoped(services, session.access, trail_of(request), session)
@@ -37,6 +36,8 @@ def mount_dashboard(app: FastAPI, services: Services) -> None:
         _bind(ui.context.client, scoped, session)
         await build_page(scoped)
 
+    for path in PATHS:
+        ui.page(path, title=strings.TITLE, language="en-GB")(index)
     ui.run_with(
         app,
         title=strings.TITLE,

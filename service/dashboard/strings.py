@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 TITLE: Final = "Tapetum"
 LOG_OUT: Final = "Log out"
@@ -17,6 +18,34 @@ MODEL_FAILED: Final = "Photo search is not available. The log of the service say
 
 DAY: Final = "DAY"
 NIGHT: Final = "NIGHT"
+
+PAGES: Final = "Pages"
+NO_PAGE: Final = "There is nothing here for your account"
+NO_PAGE_TEXT: Final = "The address may be mistyped, or your role may not include this page."
+PAGE_FAILED: Final = "This page could not be shown"
+PAGE_FAILED_TEXT: Final = "Reload it. If that does not help, the log of the service says why."
+_KEYS: Final = (
+    ("Everywhere", (("?", "this map"),)),
+    ("People in a live picture", (("Tab", "next person"), ("Enter", "search for the person"))),
+)
+_GO: Final = {"l": "Live", "s": "Search", "u": "Subjects", "w": "Alerts", "c": "Cases", "y": "System", "p": "Users"}
+
+
+def tools(places: Sequence[str]) -> dict[str, Any]:
+    """Of the tool bar; `places` are the keys of the pages that there are for the account."""
+    going = [[f"g {key}", _GO.get(key, "Audit")] for key in places]
+    return {
+        "title": "Keyboard",
+        "to_light": "Light colours",
+        "to_dark": "Dark colours",
+        "close": CLOSE,
+        "single_keys": "Single keys do something (switch off if you dictate)",
+        "groups": [
+            {"title": title, "keys": [*map(list, keys), *(going if title == "Everywhere" else [])]}
+            for title, keys in _KEYS
+        ],
+    }
+
 
 LIVE: Final = "Live"
 NO_CAMERAS: Final = "No cameras yet"
@@ -127,3 +156,74 @@ REMOVE: Final = "Remove"
 REMOVE_SURE: Final = "Remove {camera}? Its sightings stay in the gallery."
 REMOVED: Final = "{camera} was removed."
 CANCEL: Final = "Cancel"
+
+OLDER: Final = "Older entries"
+
+AUDIT: Final = "Audit"
+AUDIT_CHECK: Final = "Check the chain"
+AUDIT_INTACT: Final = "Intact: {count} entries checked at {time}"
+AUDIT_BROKEN: Final = "Not intact. Entry {number}: {reason}"
+AUDIT_EVENT: Final = "What"
+AUDIT_EVENTS: Final = {
+    "": "Everything",
+    "search": "Searches and feedback",
+    "view": "Pictures looked at",
+    "login": "Logins",
+    "logout": "Logouts",
+    "photo": "Photos sent",
+    "subject": "Subjects",
+    "case": "Cases",
+    "watch": "Watchlists",
+    "alert": "Alerts",
+    "camera": "Cameras",
+    "user": "Accounts",
+    "token": "API tokens",
+    "erase": "Erasures",
+    "hold": "Legal holds",
+    "retention": "Retention",
+    "service": "Service starts",
+    "broken": "Broken entries",
+}
+AUDIT_ACCOUNT: Final = "Account"
+AUDIT_NOBODY: Final = "the service"
+AUDIT_BY: Final = "token {token}"
+AUDIT_MANY: Final = "({count})"
+AUDIT_COLUMNS: Final = ("No.", "When", "What", "Who", "From", "About")
+AUDIT_NOTHING: Final = "No entry fits"
+AUDIT_NOTHING_TEXT: Final = "Nothing was recorded that these filters let through."
+
+SYSTEM: Final = "System"
+SYSTEM_HERE: Final = "Installation"
+VERSION: Final = "Version"
+STORE: Final = "Store"
+GALLERY: Final = "Gallery"
+INDEX_MEMORY: Final = "Index in memory"
+KEPT_FOR: Final = "Kept for"
+DAYS: Final = "{days} days"
+FOR_EVER: Final = "until somebody removes it"
+NOT_SEARCHED: Final = "Not searched"
+PHOTOS_FAIL: Final = "Photo search"
+MODEL: Final = "Model"
+MODEL_HASH: Final = "Fingerprint"
+MODEL_CARD: Final = "Model card"
+NOT_CALIBRATED: Final = "Without calibration: answers carry similarities, not probabilities."
+CURVES: Final = "Probability by cosine similarity"
+PAIRS: Final = {"VV": "day and day", "II": "night and night", "VI": "day and night"}
+ENGINES: Final = "Engines in use"
+THIS_SERVICE: Final = "this service"
+ENGINE_COLUMNS: Final = ("Where", "For", "Engine", "Device", "Precision", "Threads", "Model")
+DELIVERY: Final = "Workers and their queues"
+NO_WORKERS: Final = "No worker has reported lately."
+DELIVERY_COLUMNS: Final = ("Worker", "Waiting", "Oldest", "Delivered", "Again", "Set aside", "Store away for")
+CAMERA_COLUMNS: Final = (
+    "Camera",
+    "State",
+    "Analysed/s",
+    "Decoded/s",
+    "Delay, p95",
+    "Sightings",
+    "Frames not analysed",
+    "Reconnects",
+    "Not indexed",
+    "Clock",
+)

@@ -14,9 +14,15 @@ from service.dashboard import strings
 from service.gallery import TrackletRecord
 from service.search import Match
 
-__all__ = ["Clock", "camera_tile", "sighting_card"]
+__all__ = ["Clock", "camera_tile", "likelihood", "sighting_card", "size", "span"]
 
 REPORT_LASTS_S = 10.0
+_SPANS = (
+    (60, "s", 1, "", 1),
+    (3600, "min", 60, "s", 1),
+    (86400, "h", 3600, "min", 60),
+    (30 * 86400, "d", 86400, "h", 3600),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,24 @@ def likelihood(probability: float) -> str:
     if probability > 0.99:
         return ">99%"
     return "<1%" if probability < 0.01 else f"{probability:.0%}"
+
+
+def span(seconds: float) -> str:
+    """A length of time: ``4 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``."""
+    whole = round(seconds)
+    for below, unit, length, rest_unit, rest_length in _SPANS:
+        if whole < below:
+            rest = whole % length // rest_length
+            return f"{whole // length} {unit}" + (f" {rest} {rest_unit}" if rest else "")
+    return f"{whole // 86400} d"
+
+
+def size(count: int) -> str:
+    """Bytes as people read them: ``3.4 MB``."""
+    for unit, length in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= length:
+            return f"{count / length:.1f} {unit}"
+    return f"{count} B"
 
 
 def sighting_card(

@@ -17,6 +17,8 @@ __all__ = ["Shell"]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _log = structlog.get_logger(__name__)
 
+# What browsers may keep: what is the same for everybody. Answers and pages are not.
+_KEPT = ("/_nicegui/", "/login/", "/health/", "/metrics")
 _ALWAYS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -67,7 +69,7 @@ class Shell:
                 headers = MutableHeaders(scope=message)
                 for name, value in extra.items():
                     headers[name] = value
-                if scope["path"].startswith("/api/") or scope["path"] == "/":
+                if not scope["path"].startswith(_KEPT):
                     headers["cache-control"] = "no-store"
             await send(message)
 

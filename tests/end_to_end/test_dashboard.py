@@ -2,96 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 from support.api_world import PASSWORD, encoded, scene
+from support.browsing import EIGHT_S, SIZES, log_in, shoot
 from support.cameras import wait_for
-
-ROOT = Path(__file__).resolve().parents[2]
-SIZES = {"1280x720": (1280, 720), "1920x1080": (1920, 1080)}
-EIGHT_S = 8000
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("dashboard")
-    server = subprocess.Popen(
-        [sys.executable, str(ROOT / "tests/support/dashboard_server.py"), str(folder), str(port)],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"},
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_ready(url, server)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def _wait_ready(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert server.poll() is None, "the server ended"
-        try:
-            with urllib.request.urlopen(f"{url}/health/ready", timeout=2):  # noqa: S310
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail("the server did not become ready")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium") or "/usr/bin/chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
-    """A logged-in page; at the end nothing may have been complained about in the console."""
-    width, height = SIZES[getattr(request, "param", "1280x720")]
-    context = browser.new_context(viewport={"width": width, "height": height}, timezone_id="Europe/Berlin")
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else complaints.append(r.url))
-    page.goto(address)
-    _shoot(page, "login")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    expect(page.locator(".tp-card").first).to_be_visible(timeout=20_000)
-    yield page
-    context.close()
-    # Chromium itself writes down every refused request; a test that causes one says so.
-    refused = getattr(request.function, "refused", None)
-    assert [c for c in complaints if refused is None or f"status of {refused}" not in c] == []
-
-
-def _shoot(page: Page, name: str) -> None:
-    folder = os.environ.get("TAPETUM_SCREENSHOTS")
-    if folder:
-        size = page.viewport_size
-        assert size is not None
-        page.wait_for_timeout(500)
-        page.screenshot(path=Path(folder) / f"{name}-{size['width']}x{size['height']}.png")
 
 
 def _first_ranks(page: Page) -> list[str | None]:
@@ -108,7 +26,7 @@ def test_a_person_in_a_live_picture_is_found_elsewhere(page: Page) -> None:
     """Click the red walker of the day camera; the other sightings of red come first, by day and by night."""
     ready = _tile(page, "gate").locator(".tp-box-ready")
     expect(ready).to_have_count(3, timeout=EIGHT_S)
-    _shoot(page, "start")
+    shoot(page, "start")
     clicked = ready.first.get_attribute("data-tracklet")
     ready.first.click()
     found = _first_ranks(page)
@@ -119,7 +37,7 @@ def test_a_person_in_a_live_picture_is_found_elsewhere(page: Page) -> None:
     red = {i for i, colour in _colours(page).items() if colour == "red"}
     assert set(found[:9]) == red - {clicked}
     expect(page.get_by_text("uncalibrated similarity", exact=False).first).to_be_visible()
-    _shoot(page, "search")
+    shoot(page, "search")
 
 
 def _colours(page: Page) -> dict[str, str]:
@@ -158,13 +76,13 @@ def test_a_photo_with_three_persons_lets_one_choose(page: Page, tmp_path: Path) 
     photo.write_bytes(encoded(scene(["red", "blue", "white"]), ".png"))
     page.locator("input[type=file]").set_input_files(photo)
     expect(page.get_by_text("3 people were found. Choose one.")).to_be_visible(timeout=EIGHT_S)
-    _shoot(page, "photo")
+    shoot(page, "photo")
     boxes = page.locator(".tp-photo-box")
     lefts = [box.evaluate("b => b.offsetLeft") for box in boxes.all()]
     boxes.nth(lefts.index(sorted(lefts)[1])).click()  # the one in the middle is blue
     blue = {i for i, colour in _colours(page).items() if colour == "blue"}
     assert set(_first_ranks(page)[:10]) == blue
-    _shoot(page, "photo-search")
+    shoot(page, "photo-search")
 
 
 def test_a_dropped_file_that_is_no_photo_is_explained(page: Page, tmp_path: Path) -> None:
@@ -183,7 +101,7 @@ def test_a_sighting_opens_and_becomes_an_example(page: Page) -> None:
     expect(strip).to_have_count(3)
     expect(page.locator(".tp-facts")).to_contain_text(re.compile(r"\d UTC\+0[12]:00, 4 s"))
     assert strip.first.evaluate("i => i.decode().then(() => i.naturalWidth)") > 0
-    _shoot(page, "sighting")
+    shoot(page, "sighting")
     page.locator(".tp-dialog").get_by_role("button", name="Search with this one").click()
     _first_ranks(page)
     page.locator(".tp-card").first.click()
@@ -204,19 +122,19 @@ def test_filters_narrow_and_an_empty_answer_claims_nothing(page: Page) -> None:
     page.get_by_role("option", name="Car park north").click()
     page.keyboard.press("Escape")
     expect(page.get_by_text("says nothing about whether the person was there")).to_be_visible(timeout=EIGHT_S)
-    _shoot(page, "nothing")
+    shoot(page, "nothing")
 
 
 def test_a_camera_is_tested_added_and_removed(page: Page) -> None:
     page.get_by_role("button", name="Cameras").first.click()
     expect(page.get_by_text("rtsp://***@192.168.1.20:554/gate", exact=True)).to_be_visible()
-    _shoot(page, "cameras")
+    shoot(page, "cameras")
     page.get_by_role("button", name="Add a camera").first.click()
     page.get_by_label("Name").fill("Side <b>door</b>")
     page.get_by_label("Stream address").fill("file:///etc/passwd")
     page.get_by_role("button", name="Test").click()
     expect(page.get_by_text("The camera cannot be used")).to_be_visible(timeout=EIGHT_S)
-    _shoot(page, "camera-test")
+    shoot(page, "camera-test")
     page.get_by_label("Stream address").fill("rtsp://u:p@192.168.1.77/x")
     page.get_by_role("button", name="Add camera").click()
     tile = page.locator(".tp-tile", has_text="Side <b>door</b>")
@@ -245,10 +163,8 @@ def test_a_viewer_of_one_camera_sees_nothing_of_the_others(browser: Browser, add
     page = context.new_page()
     received: list[str] = []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(str(frame))))
+    log_in(context, address, "watcher")
     page.goto(address)
-    page.get_by_label("Account").fill("watcher")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
     expect(page.locator(".tp-card").first).to_be_visible(timeout=20_000)
     expect(page.get_by_text("watcher, viewer")).to_be_visible()
     expect(page.locator(".tp-tile")).to_have_count(1)
@@ -256,7 +172,7 @@ def test_a_viewer_of_one_camera_sees_nothing_of_the_others(browser: Browser, add
     expect(page.get_by_text("11 sightings", exact=True)).to_be_visible(timeout=EIGHT_S)
     expect(page.get_by_role("button", name="Cameras")).to_have_count(0)
     expect(page.locator("input[type=file]")).to_have_count(0)
-    _shoot(page, "viewer")
+    shoot(page, "viewer")
     # A box can belong to a sighting elsewhere only in this seeded world; one's own camera is searched as ever.
     page.locator(".tp-card").first.click()
     page.locator(".tp-dialog").get_by_role("button", name="Search with this one").click()

@@ -1,0 +1,1 @@
+"""One page a file; each is built anew whenever somebody comes to it."""

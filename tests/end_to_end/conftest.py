@@ -1,0 +1,79 @@
+"""One application and one browser for all tests of the dashboard."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from support.browsing import SIZES, log_in
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("dashboard")
+    server = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests/support/dashboard_server.py"), str(folder), str(port)],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"},
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_ready(url, server)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _wait_ready(url: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert server.poll() is None, "the server ended"
+        try:
+            with urllib.request.urlopen(f"{url}/health/ready", timeout=2):  # noqa: S310
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail("the server did not become ready")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium") or "/usr/bin/chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
+    """A logged-in page; at the end nothing may have been complained about in the console."""
+    width, height = SIZES[getattr(request, "param", "1280x720")]
+    context = browser.new_context(viewport={"width": width, "height": height}, timezone_id="Europe/Berlin")
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else complaints.append(r.url))
+    log_in(context, address)
+    page.goto(address)
+    expect(page.locator(".tp-card").first).to_be_visible(timeout=20_000)
+    yield page
+    context.close()
+    # Chromium itself writes down every refused request; a test that causes one says so.
+    refused = getattr(request.function, "refused", None)
+    assert [c for c in complaints if refused is None or f"status of {refused}" not in c] == []

@@ -1,0 +1,28 @@
+"""What tests of the dashboard do in a browser: log in, take a picture to look at, list what is complained about."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext, Page
+from support.api_world import PASSWORD
+
+SIZES = {"1280x720": (1280, 720), "1920x1080": (1920, 1080)}
+EIGHT_S = 8000
+
+
+def log_in(context: BrowserContext, address: str, account: str = "admin") -> None:
+    """Without the form, which has a test of its own: every login by it costs seconds."""
+    answer = context.request.post(f"{address}/api/v1/session", data={"account": account, "password": PASSWORD})
+    assert answer.status == 201, answer.text()
+
+
+def shoot(page: Page, name: str) -> None:
+    """Keep a picture where ``TAPETUM_SCREENSHOTS`` names a folder."""
+    folder = os.environ.get("TAPETUM_SCREENSHOTS")
+    if folder:
+        size = page.viewport_size
+        assert size is not None
+        page.wait_for_timeout(500)
+        page.screenshot(path=Path(folder) / f"{name}-{size['width']}x{size['height']}.png")
