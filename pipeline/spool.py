@@ -19,6 +19,7 @@ import numpy as np
 import structlog
 
 from pipeline.handover import HandedOver
+from pipeline.sealing import MARK, PLAIN, Sealer, SealError
 from pipeline.spooled import SpooledTracklet, from_body, picture_digest, to_body
 
 __all__ = ["Spool", "SpoolError", "SpoolFullError", "SpoolStats"]
@@ -102,11 +103,18 @@ class Spool:
         path: the file; its folder is made.
         max_bytes: of tracklets not yet delivered, with their pictures. Beyond it `put` refuses: nothing
             that was accepted is ever dropped to make room.
+        sealer: vectors and pictures are sealed with; what lies here under an older key is sealed anew at once.
         keep_delivered_s: how long delivered tracklets are kept for `replay`.
+
+    Raises:
+        SpoolError: the file cannot be used, or something in it is sealed with a key that is not there.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int = 2 * 2**30, keep_delivered_s: float = 600.0):
+    def __init__(
+        self, path: Path, sealer: Sealer = PLAIN, *, max_bytes: int = 2 * 2**30, keep_delivered_s: float = 600.0
+    ):
         self.path = path
+        self._sealer = sealer
         self._max_bytes = max_bytes
         self._keep_delivered_s = keep_delivered_s
         self._lock = threading.RLock()
@@ -120,6 +128,11 @@ class Spool:
             if not _is_corrupt(error):
                 raise SpoolError(f"spool {path}: {error}") from error
             self._replace_corrupt(error)
+        try:
+            self._reseal()
+        except BaseException:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         with self._lock:
@@ -139,8 +152,10 @@ class Spool:
         if row and row[0] >= tracklet.revision:
             self._outdated += 1
             return
-        pictures = {picture_digest(crop.jpeg): crop.jpeg for crop in tracklet.crops}
+        digests = {picture_digest(crop.jpeg): crop.jpeg for crop in tracklet.crops}
+        pictures = {d: self._sealer.seal(jpeg, _picture_place(tracklet.id, d)) for d, jpeg in digests.items()}
         body, vector = to_body(tracklet), np.asarray(tracklet.vector, "<f4").tobytes()
+        vector = self._sealer.seal(vector, _vector_place(tracklet.id, tracklet.revision))
         size = _ROW_OVERHEAD_BYTES + len(body) + len(vector) + sum(map(len, pictures.values()))
         if self._bytes() + size > self._max_bytes:
             self._refused_full += 1
@@ -184,8 +199,10 @@ class Spool:
         ).fetchall()
         found = []
         for one, revision, body, vector, delivered_s in [row for row in rows if row[0] not in skip][:limit]:
-            pictures = dict(self._db.execute("SELECT digest, jpeg FROM pictures WHERE id=?", (one,)).fetchall())
+            sealed = self._db.execute("SELECT digest, jpeg FROM pictures WHERE id=?", (one,)).fetchall()
             try:
+                pictures = {d: self._sealer.open(jpeg, _picture_place(one, d)) for d, jpeg in sealed}
+                vector = self._sealer.open(vector, _vector_place(one, revision))
                 found.append(from_body(one, revision, body, vector, pictures, replayed=delivered_s is not None))
             except ValueError as error:
                 log.error("spooled tracklet set aside", tracklet=one, reason=str(error))
@@ -299,6 +316,35 @@ class Spool:
             raise
         return db
 
+    @_locked
+    def _reseal(self) -> None:
+        """Bring what lies here under the first key, a tracklet at a time."""
+        head = "substr(%s, 1, ?) <> ?" if self._sealer.prefix else "substr(%s, 1, ?) = ?"
+        mark = self._sealer.prefix or MARK  # without keys nothing may be sealed
+        rows = self._db.execute(
+            f"SELECT id, revision FROM tracklets WHERE {head % 'vector'} UNION "  # noqa: S608 - no input in it
+            f"SELECT id, revision FROM tracklets JOIN pictures USING (id) WHERE {head % 'jpeg'}",
+            (len(mark), mark) * 2,
+        ).fetchall()
+        for one, revision in rows:
+            vectors = self._db.execute("SELECT vector FROM tracklets WHERE id=?", (one,)).fetchall()
+            jpegs = self._db.execute("SELECT digest, jpeg FROM pictures WHERE id=?", (one,)).fetchall()
+            try:
+                new = [self._sealer.reseal(vector, _vector_place(one, revision)) for (vector,) in vectors]
+                pictures = [(self._sealer.reseal(jpeg, _picture_place(one, d)), one, d) for d, jpeg in jpegs]
+            except SealError as error:
+                raise SpoolError(f"spool {self.path}: tracklet {one} is {error}") from None
+            with self._db:
+                self._db.executemany(
+                    "UPDATE tracklets SET vector=? WHERE id=?", [(vector, one) for vector in new if vector is not None]
+                )
+                self._db.executemany(
+                    "UPDATE pictures SET jpeg=? WHERE id=? AND digest=?", [p for p in pictures if p[0] is not None]
+                )
+        if rows:
+            self._shrink()
+            log.info("the spool was sealed with the first key", path=str(self.path), tracklets=len(rows))
+
     def _replace_corrupt(self, error: Exception) -> None:
         if hasattr(self, "_db"):
             self._db.close()
@@ -327,6 +373,14 @@ class Spool:
             cursor.fetchall()
         with closing(self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")) as cursor:
             cursor.fetchall()
+
+
+def _vector_place(tracklet_id: str, revision: int) -> str:
+    return f"spool/{tracklet_id}/{revision}/vector"
+
+
+def _picture_place(tracklet_id: str, digest: str) -> str:
+    return f"spool/{tracklet_id}/{digest}"
 
 
 class _CorruptError(sqlite3.DatabaseError):

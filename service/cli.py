@@ -15,7 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
-from service.commands import admin, audit, bench, data, evaluate, gallery, serve, synth, train, users, video
+from service.commands import admin, audit, bench, data, evaluate, gallery, rekey, serve, synth, train, users, video
 
 __all__ = ["app", "main"]
 
@@ -33,6 +33,7 @@ evaluate.register(app)
 users.register(app)
 audit.register(app)
 gallery.register(app)
+rekey.register()
 app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
 app.add_typer(synth.app, name="synth")
@@ -65,13 +66,16 @@ def _exit_code(error: Exception) -> int | None:
     from models.checkpoint import CheckpointError
     from models.runtime import EngineError
     from models.weights import WeightsError
+    from pipeline.spool import SpoolError
     from service.audit import AuditUnavailable
     from service.gallery import GalleryUnavailable, MediaError
     from service.redis_server import RedisServerError
+    from service.sealing import KeyMismatchError
     from service.worker_process import WorkerNameTakenError
 
-    known = (AuditUnavailable, CheckpointError, EngineError, GalleryUnavailable, MediaError, RedisError)
-    return 1 if isinstance(error, (*known, RedisServerError, WeightsError, WorkerNameTakenError)) else None
+    known = (AuditUnavailable, CheckpointError, EngineError, GalleryUnavailable, KeyMismatchError, MediaError)
+    more = (RedisError, RedisServerError, SpoolError, WeightsError, WorkerNameTakenError)
+    return 1 if isinstance(error, (*known, *more)) else None
 
 
 if __name__ == "__main__":

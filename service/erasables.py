@@ -5,6 +5,7 @@ from __future__ import annotations
 import redis
 
 from service.gallery.erasable import Erasable
+from service.sealing import sealer_of
 from service.search_store import SearchStore
 from service.settings import Settings
 from service.subjects import SubjectStore
@@ -14,4 +15,4 @@ __all__ = ["erasables"]
 
 def erasables(client: redis.Redis, settings: Settings) -> tuple[Erasable, ...]:
     """In the order in which they forget."""
-    return (SubjectStore(client), SearchStore(client))
+    return (SubjectStore(client), SearchStore(client, sealer_of(settings)))

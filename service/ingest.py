@@ -6,7 +6,7 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -16,6 +16,7 @@ from pipeline.spooled import SpooledTracklet
 from service.gallery.media import MediaError, MediaStore, make_thumbnail
 from service.gallery.records import CropRef, TrackletRecord
 from service.gallery.store import Gallery, GalleryUnavailable, PutResult
+from service.sealing import KeyMismatchError
 
 __all__ = ["Ingest", "IngestStats"]
 
@@ -51,13 +52,26 @@ class IngestStats:
 
 
 class Ingest:
-    """A thread that empties the spool. At least once, and idempotent, so nothing is lost and nothing doubled."""
+    """A thread that empties the spool. At least once, and idempotent, so nothing is lost and nothing doubled.
 
-    def __init__(self, spool: Spool, gallery: Gallery, media: MediaStore, *, batch: int = 64):
+    Args:
+        check_keys: raises KeyMismatchError when what is delivered could not be read by others; it then waits.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        gallery: Gallery,
+        media: MediaStore,
+        *,
+        batch: int = 64,
+        check_keys: Callable[[], None] = lambda: None,
+    ):
         self._spool = spool
         self._gallery = gallery
         self._media = media
         self._batch = batch
+        self._check_keys = check_keys
         self._stop_at_s: float | None = None
         self._thread: threading.Thread | None = None
         self._attempts: dict[tuple[str, int], int] = {}
@@ -106,7 +120,7 @@ class Ingest:
                 self._away(error)
                 worked = False
                 self._empty_pictures()
-            except (MediaError, SpoolError) as error:
+            except (KeyMismatchError, MediaError, SpoolError) as error:
                 self._away(error)
                 worked = False
             except Exception as error:
@@ -126,6 +140,7 @@ class Ingest:
         now_s = time.monotonic()
         if self._away_since_s is None and now_s - self._checked_s < _CHECK_S:
             return
+        self._check_keys()
         run_id, known = self._gallery.run_id(), self._spool.note("run_id")
         if known is not None and known != run_id:
             count = self._spool.replay()

@@ -17,15 +17,20 @@ from typing import Any, cast
 
 import numpy as np
 import redis
+import structlog
 
 from models.types import Modality
+from pipeline.sealing import PLAIN, Sealer, SealError, hash_place
 from service.gallery import GalleryFilter
 from service.gallery.store import redis_at_work
 from service.search import Example, Pair, PhotoPersonVector
 
 __all__ = ["Answer", "Question", "Ranked", "SearchStore", "StoredSearch", "Verdict", "VerdictKind", "tombstone"]
 
-_PREFIX = "tapetum:search:"  # + id: hash head, version, revision, answer, v:<tracklet>
+log = structlog.get_logger("tapetum.searches")
+
+PREFIX = "tapetum:search:"  # + id: hash head, photos (sealed), version, revision, answer, v:<tracklet>
+PHOTOS = "photos"
 _ALL = "tapetum:searches"  # sorted set: ids by expiry, seconds
 _OWN = "tapetum:searches:"  # + account: the same of one account
 _KEY = "tapetum:search:key:"  # + account + key: the search that a retried request has made
@@ -35,16 +40,16 @@ MAX_SEARCHES = 200
 """Of one account; the one that would expire first goes."""
 
 # KEYS: search, all, own. ARGV: id, the version that was read ('0' a new search), the answer's revision, head, answer,
-# expiry, now, searches to keep, prefix, then the verdict's field and its text ('' takes it back), or nothing.
+# expiry, now, searches to keep, prefix, photos, then the verdict's field and its text ('' takes it back), or nothing.
 # Returns 1 written, 0 somebody else was faster, -1 it is gone.
 _WRITE = """#!lua
 local there = redis.call('HGET', KEYS[1], 'version')
 if not there and ARGV[2] ~= '0' then return -1 end
 if (there or '0') ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], 'head', ARGV[4], 'revision', ARGV[3], 'answer', ARGV[5])
+redis.call('HSET', KEYS[1], 'head', ARGV[4], 'revision', ARGV[3], 'answer', ARGV[5], 'photos', ARGV[10])
 redis.call('HINCRBY', KEYS[1], 'version', 1)
-if ARGV[10] and ARGV[11] == '' then redis.call('HDEL', KEYS[1], ARGV[10])
-elseif ARGV[10] then redis.call('HSET', KEYS[1], ARGV[10], ARGV[11]) end
+if ARGV[11] and ARGV[12] == '' then redis.call('HDEL', KEYS[1], ARGV[11])
+elseif ARGV[11] then redis.call('HSET', KEYS[1], ARGV[11], ARGV[12]) end
 redis.call('EXPIREAT', KEYS[1], ARGV[6])
 for i = 2, 3 do
   redis.call('ZADD', KEYS[i], ARGV[6], ARGV[1])
@@ -172,8 +177,9 @@ class SearchStore:
 
     name = "searches"
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, sealer: Sealer = PLAIN) -> None:
         self._redis = client
+        self._sealer = sealer
         self._write = client.register_script(_WRITE)
         self._erase = client.register_script(_ERASE)
 
@@ -191,7 +197,7 @@ class SearchStore:
         Returns:
             True when it was written, False when another answer came first, None when the search is gone.
         """
-        arguments: list[str | int] = [
+        arguments: list[bytes | str | int] = [
             search.id,
             search.version,
             search.answer.revision,
@@ -200,19 +206,20 @@ class SearchStore:
             int(search.expires_at.timestamp()),
             int(datetime.now(UTC).timestamp()),
             MAX_SEARCHES,
-            _PREFIX,
+            PREFIX,
+            self._sealer.seal(_photos(search), _photos_place(search.id)),
         ]
         if verdict is not None:
             tracklet_id, given = verdict
             arguments += [_VERDICT.decode() + tracklet_id, "" if given is None else json.dumps(_told(given))]
         with redis_at_work():
-            done = int(cast("int", self._write([_PREFIX + search.id, _ALL, _OWN + search.account], arguments)))
+            done = int(cast("int", self._write([PREFIX + search.id, _ALL, _OWN + search.account], arguments)))
         return None if done < 0 else bool(done)
 
     def get(self, search_id: str) -> StoredSearch | None:
         with redis_at_work():
-            fields = cast("dict[bytes, bytes]", self._redis.hgetall(_PREFIX + search_id))
-        return _read(search_id, fields) if fields else None
+            fields = cast("dict[bytes, bytes]", self._redis.hgetall(PREFIX + search_id))
+        return self._read(search_id, fields) if fields else None
 
     def own(self, account: str) -> list[StoredSearch]:
         """An account's searches, newest first."""
@@ -221,13 +228,14 @@ class SearchStore:
             ids = sorted((one.decode() for one in found), reverse=True)
             with self._redis.pipeline(transaction=False) as pipe:
                 for one in ids:
-                    pipe.hgetall(_PREFIX + one)
+                    pipe.hgetall(PREFIX + one)
                 replies = pipe.execute()
-        return [_read(one, fields) for one, fields in zip(ids, replies, strict=True) if fields]
+        read = (self._read(one, fields) for one, fields in zip(ids, replies, strict=True) if fields)
+        return [search for search in read if search is not None]
 
     def delete(self, search: StoredSearch) -> None:
         with redis_at_work(), self._redis.pipeline() as pipe:
-            pipe.delete(_PREFIX + search.id)
+            pipe.delete(PREFIX + search.id)
             pipe.zrem(_ALL, search.id)
             pipe.zrem(_OWN + search.account, search.id)
             pipe.execute()
@@ -251,8 +259,17 @@ class SearchStore:
         with redis_at_work():
             ids = [one.decode() for one in cast("list[bytes]", self._redis.zrange(_ALL, 0, -1))]
             for one in ids:
-                fields = cast("dict[bytes, bytes]", self._redis.hgetall(_PREFIX + one))
-                yield _PREFIX + one, b"\n".join(part for item in fields.items() for part in item).decode()
+                fields = cast("dict[bytes, bytes]", self._redis.hgetall(PREFIX + one))
+                fields.pop(PHOTOS.encode(), None)  # names no sighting, and may be no text
+                yield PREFIX + one, b"\n".join(part for item in fields.items() for part in item).decode()
+
+    def _read(self, search_id: str, fields: Mapping[bytes, bytes]) -> StoredSearch | None:
+        try:
+            photos = self._sealer.open(fields[PHOTOS.encode()], _photos_place(search_id))
+        except SealError as error:
+            log.error("a kept search cannot be read", search=search_id, reason=str(error))
+            return None
+        return _read(search_id, fields, photos)
 
 
 def _head(search: StoredSearch) -> dict[str, Any]:
@@ -262,7 +279,6 @@ def _head(search: StoredSearch) -> dict[str, Any]:
         "created_at": search.created_at.isoformat(),
         "expires_at": search.expires_at.isoformat(),
         "examples": [[e.tracklet_id, e.photo_id, e.person] for e in question.examples],
-        "photos": [_photo(search.photos.get(example)) for example in question.examples],
         "cameras": None if filters.cameras is None else sorted(filters.cameras),
         "exclude_cameras": sorted(filters.exclude_cameras),
         "modality": filters.modality,
@@ -275,6 +291,16 @@ def _head(search: StoredSearch) -> dict[str, Any]:
         "rerank": question.rerank,
         "reason": question.reason,
     }
+
+
+def _photos_place(search_id: str) -> str:
+    return hash_place(PREFIX + search_id, PHOTOS)
+
+
+def _photos(search: StoredSearch) -> bytes:
+    """The vectors of the examples that are persons of photos, in the order of the examples."""
+    photos = [_photo(search.photos.get(example)) for example in search.question.examples]
+    return json.dumps(photos, separators=(",", ":")).encode()
 
 
 def _photo(person: PhotoPersonVector | None) -> list[str] | None:
@@ -303,7 +329,7 @@ def _told(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _read(search_id: str, fields: Mapping[bytes, bytes]) -> StoredSearch:
+def _read(search_id: str, fields: Mapping[bytes, bytes], photos: bytes) -> StoredSearch:
     head, answer = json.loads(fields[b"head"]), json.loads(fields[b"answer"])
     examples = tuple(Example(*one) for one in head["examples"])
     return StoredSearch(
@@ -336,7 +362,7 @@ def _read(search_id: str, fields: Mapping[bytes, bytes]) -> StoredSearch:
             position=answer["position"],
             ranked=tuple(Ranked(*one) for one in answer["ranked"]),
         ),
-        photos={e: _person(kept) for e, kept in zip(examples, head["photos"], strict=True) if kept is not None},
+        photos={e: _person(kept) for e, kept in zip(examples, json.loads(photos), strict=True) if kept is not None},
         verdicts={
             name.removeprefix(_VERDICT).decode(): _verdict(json.loads(text))
             for name, text in fields.items()

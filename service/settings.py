@@ -47,6 +47,10 @@ class Settings(BaseSettings):
     media_url: str | None = Field(
         None, description="fsspec URL for crops, e.g. s3://bucket/tapetum. Unset: data_dir/media."
     )
+    encryption_keys: tuple[SecretStr, ...] = Field(
+        (), description="Keys for vectors and pictures at rest, base64 of 32 bytes; the first encrypts, all decrypt."
+    )
+    encryption_key_file: Path | None = Field(None, description="The same from a file, a key a line.")
     host: str = "127.0.0.1"
     port: int = Field(8420, ge=1, le=65535)
     trusted_proxies: tuple[str, ...] = Field(

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.camera import CameraConfig
 from pipeline.sources import CameraSource
-from pipeline.spool import Spool
+from pipeline.spool import Spool, SpoolError
 from pipeline.worker import Worker
 from service.camera_board import RedisCameraBoard
 from service.engines import load_models
@@ -19,6 +19,7 @@ from service.gallery import Gallery, MediaStore
 from service.ingest import Ingest
 from service.live import RedisLiveView
 from service.redis_server import connect
+from service.sealing import KeyRegistry, claimed_sealer
 from service.settings import Settings
 from service.worker_reports import WorkerReport, WorkerReports
 
@@ -44,12 +45,13 @@ def worker_identity(name: str | None = None) -> str:
 def run_worker(settings: Settings, stop: threading.Event, *, name: str | None = None, capacity: int = 64) -> None:
     """Hold cameras and hand tracklets over until `stop` is set; then drain and give the cameras back."""
     worker_id = worker_identity(name)
+    redis = connect(settings)
+    sealer = claimed_sealer(settings, redis)  # before anything that takes time
     models = load_models(settings, live=True)
     log.info("engines", detector=str(models.detector.describe()), embedder=str(models.embedder.describe()))
     models.embedder.warm_up()
     if stop.is_set():
         return
-    redis = connect(settings)
     spool_path: Path = settings.data_dir / "spool" / f"{worker_id}.sqlite"
     spool_path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(spool_path.with_suffix(".lock"))
@@ -59,8 +61,13 @@ def run_worker(settings: Settings, stop: threading.Event, *, name: str | None = 
         raise WorkerNameTakenError(
             f"a worker named {worker_id} runs already over {settings.data_dir}; give this one another --name"
         ) from None
-    spool = Spool(spool_path)
-    ingest = Ingest(spool, Gallery(redis), MediaStore(settings.media_base))
+    try:
+        spool = Spool(spool_path, sealer)
+    except SpoolError:
+        lock.release()
+        raise
+    media = MediaStore(settings.media_base, sealer)
+    ingest = Ingest(spool, Gallery(redis, sealer), media, check_keys=KeyRegistry(redis, sealer).claim)
 
     def make_source(config: CameraConfig) -> CameraSource:
         return CameraSource(config, settings.url_policy)

@@ -12,6 +12,7 @@ from typing import Any, cast
 import redis
 import structlog
 
+from pipeline.sealing import PLAIN, Sealer, SealError, hash_place
 from service.alerts import keys
 from service.alerts.entries import WatchEntry
 from service.gallery import keys as gallery_keys
@@ -131,8 +132,9 @@ def server_time(client: redis.Redis) -> datetime:
 class WatchlistStore:
     """The entries. Every method raises GalleryUnavailable when Redis cannot serve."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, sealer: Sealer = PLAIN) -> None:
         self._redis = client
+        self._sealer = sealer
         self._add = client.register_script(_ADD)
         self._change = client.register_script(_CHANGE)
         self._remove = client.register_script(_REMOVE)
@@ -152,8 +154,9 @@ class WatchlistStore:
         for one, fields in zip(ids, replies, strict=True):
             try:
                 if fields:
-                    found[one] = WatchEntry.from_hash(one, fields)
-            except RecordError as error:
+                    vectors = self._sealer.open(fields[b"vectors"], _vectors_place(one))
+                    found[one] = WatchEntry.from_hash(one, {**fields, b"vectors": vectors})
+            except (RecordError, SealError, KeyError) as error:
                 log.error("entry of the watchlist is left out", entry=one, reason=str(error)[:200])
         return found
 
@@ -200,7 +203,7 @@ class WatchlistStore:
         """
         records = [gallery_keys.record(e.tracklet_id) for e in entry.examples if e.tracklet_id is not None]
         names = [*self._names(entry.id), once.key if once else keys.IDEMPOTENCY, *records]
-        arguments: list[Any] = [entry.id, entry.head(), _bytes(entry), MAX_ENTRIES]
+        arguments: list[Any] = [entry.id, entry.head(), self._vectors(entry), MAX_ENTRIES]
         arguments += [once.value(entry.id), KEY_KEPT_S] if once else ["", 0]
         with redis_at_work():
             said = cast("bytes", self._add(names, arguments))
@@ -225,7 +228,7 @@ class WatchlistStore:
                 return None
             names = [keys.ENTRY + entry_id, keys.REVISIONS, keys.VERSION]
             with redis_at_work():
-                done = self._change(names, [entry_id, old.revision, new.head(), _bytes(new)])
+                done = self._change(names, [entry_id, old.revision, new.head(), self._vectors(new)])
             if done:
                 return replace(new, revision=old.revision + 1)
         raise WatchlistError("The entry is being changed again and again by others. Try again.")
@@ -247,10 +250,13 @@ class WatchlistStore:
             self.change(one, lambda entry: entry.without_tracklets(gone))
         return touched
 
+    def _vectors(self, entry: WatchEntry) -> bytes:
+        return self._sealer.seal(entry.vectors.astype("<f2").tobytes(), _vectors_place(entry.id))
+
     @staticmethod
     def _names(entry_id: str) -> list[str]:
         return [keys.ENTRY + entry_id, keys.ENTRIES, keys.REVISIONS, keys.VERSION]
 
 
-def _bytes(entry: WatchEntry) -> bytes:
-    return entry.vectors.astype("<f2").tobytes()
+def _vectors_place(entry_id: str) -> str:
+    return hash_place(keys.ENTRY + entry_id, "vectors")

@@ -9,14 +9,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import structlog
 
 from models.types import Modality
+from pipeline.sealing import PLAIN, Sealer, SealError
 from pipeline.types import FloatArray
 from service.photos import PhotoAnalysis
 
 __all__ = ["PhotoStore", "StoredPhoto"]
 
-_PREFIX = "tapetum:photo:"
+log = structlog.get_logger("tapetum.photos")
+
+PREFIX = "tapetum:photo:"
 LIFETIME = timedelta(hours=1)
 
 
@@ -38,8 +42,9 @@ class StoredPhoto:
 class PhotoStore:
     """Every call goes to Redis and may raise ``redis.RedisError``."""
 
-    def __init__(self, redis: Any) -> None:
+    def __init__(self, redis: Any, sealer: Sealer = PLAIN) -> None:
         self._redis = redis
+        self._sealer = sealer
 
     def put(self, photo: PhotoAnalysis, account: str) -> StoredPhoto:
         """Keep a photo's vectors for an account under a new random id."""
@@ -62,15 +67,20 @@ class PhotoStore:
         ).encode()
         # One value, so that it expires as a whole: the head, a newline (JSON holds none), the vectors.
         value = head + b"\n" + stored.vectors.astype("<f4").tobytes()
-        self._redis.set(_PREFIX + stored.id, value, exat=stored.expires_at)
+        name = PREFIX + stored.id
+        self._redis.set(name, self._sealer.seal(value, name), exat=stored.expires_at)
         return stored
 
     def get(self, photo_id: str) -> StoredPhoto | None:
         """The photo, or None when it is unknown or older than an hour."""
-        value = self._redis.get(_PREFIX + photo_id)
+        value = self._redis.get(PREFIX + photo_id)
         if value is None:
             return None
-        head, _, body = value.partition(b"\n")
+        try:
+            head, _, body = self._sealer.open(value, PREFIX + photo_id).partition(b"\n")
+        except SealError as error:
+            log.error("a photo's vectors cannot be read", reason=str(error))
+            return None
         fields = json.loads(head)
         vectors = np.frombuffer(body, "<f4").astype(np.float32).reshape(fields["shape"])
         return StoredPhoto(

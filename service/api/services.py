@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from models.types import Modality
 from pipeline.camera import CameraConfig
 from pipeline.camera_url import CameraUrlError, UrlPolicy, check_camera_url, mask_url
+from pipeline.sealing import Sealer
 from pipeline.types import Image
 from service.api.engines import LoadedDetector, LoadedModel, PhotoEngines
 from service.api.photo_store import PhotoStore
@@ -42,6 +43,7 @@ from service.live import LiveHub
 from service.metrics import Metrics
 from service.problems import ProblemError
 from service.redis_server import connect, redis_url
+from service.sealing import KeyMismatchError, KeyRegistry, claimed_sealer
 from service.search import PhotoPersonVector, Searcher
 from service.search_store import SearchStore
 from service.searches import Searches
@@ -79,6 +81,7 @@ class Services:
 
     settings: Settings
     redis: Any
+    sealer: Sealer
     loaders: Loaders
     gallery: Gallery
     media: MediaStore
@@ -123,6 +126,7 @@ class Services:
             on_swept=self._note_swept,
             elsewhere=erasables(self.redis, self.settings),
         )
+        self.keys = KeyRegistry(self.redis, self.sealer)
         self._names: tuple[float, dict[str, str]] = (-NAMES_KEPT_S, {})
         self._closed = threading.Event()
 
@@ -147,7 +151,7 @@ class Services:
         index = VectorIndex(model.dimension, model.hash)
         self.searcher = Searcher(self.gallery, index, self._photo_person, model.calibration)
         self.index = index
-        self.follower = IndexFollower(self.redis, index)
+        self.follower = IndexFollower(self.redis, index, self.sealer)
         if not self._closed.is_set():
             self.follower.start()
 
@@ -187,6 +191,9 @@ class Services:
         reasons = []
         try:
             self.redis.ping()
+            self.keys.claim()
+        except KeyMismatchError as error:
+            reasons.append(str(error))
         except Exception:
             reasons.append(REDIS_AWAY)
         if self.engines.model is None:
@@ -249,16 +256,19 @@ def build_services(settings: Settings, *, loaders: Loaders | None = None) -> Ser
 
     Raises:
         RedisServerError: nothing answers at the Redis address.
+        SettingsError, KeyMismatchError: the keys of encryption at rest are wrong.
     """
     redis = connect(settings)
     policy = settings.url_policy
     accounts = AccountStore(redis)
     tokens = TokenStore(redis, accounts)
     audit = AuditLog(redis)
-    gallery, media, holds = Gallery(redis), MediaStore(settings.media_base), Holds(redis)
+    sealer = claimed_sealer(settings, redis)
+    gallery, media, holds = Gallery(redis, sealer), MediaStore(settings.media_base, sealer), Holds(redis)
     return Services(
         settings=settings,
         redis=redis,
+        sealer=sealer,
         loaders=loaders or _real_loaders(settings),
         gallery=gallery,
         media=media,
@@ -271,8 +281,10 @@ def build_services(settings: Settings, *, loaders: Loaders | None = None) -> Ser
         tokens=tokens,
         sessions=SessionStore(redis, accounts, tokens, timedelta(hours=settings.session_hours)),
         throttle=LoginThrottle(redis),
-        photos=PhotoStore(redis),
-        searches=Searches(SearchStore(redis), gallery, Arrivals(redis, gallery), timedelta(days=settings.search_days)),
+        photos=PhotoStore(redis, sealer),
+        searches=Searches(
+            SearchStore(redis, sealer), gallery, Arrivals(redis, gallery), timedelta(days=settings.search_days)
+        ),
         subjects=SubjectStore(redis),
         walking_times=WalkingTimes(redis),
         url_policy=policy,

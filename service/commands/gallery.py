@@ -115,11 +115,13 @@ class _Parts:
         from service.erasables import erasables
         from service.gallery import Eraser, Gallery, Holds, MediaStore
         from service.redis_server import connect
+        from service.sealing import claimed_sealer
 
         settings = load_settings()
         configure_logging(settings)
         client = connect(settings)
-        self.gallery, self.media = Gallery(client), MediaStore(settings.media_base)
+        sealer = claimed_sealer(settings, client)
+        self.gallery, self.media = Gallery(client, sealer), MediaStore(settings.media_base, sealer)
         self.elsewhere = erasables(client, settings)
         self.holds, self.audit = Holds(client), AuditLog(client)
         self.eraser = Eraser(client, self.gallery, self.media, self.holds, self.elsewhere)

@@ -177,10 +177,13 @@ def _run(
 ) -> None:
     """Start worker and API, wait until they answer, say where and how to log in, watch them until told to stop."""
     from service.redis_server import connect
+    from service.sealing import claimed_sealer
     from service.security.accounts import AccountStore
 
     stop = _stop_on_signals()
-    accounts = AccountStore(connect(settings))
+    client = connect(settings)
+    claimed_sealer(settings, client)  # once here, instead of again and again in processes that end at once
+    accounts = AccountStore(client)
     password = accounts.reset_admin() if fresh_password else accounts.ensure_admin()
     if password is not None:  # at once: it is shown this once, also when what follows fails
         typer.echo(f"\n  User admin, password {password}\n")

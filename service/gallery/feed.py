@@ -10,6 +10,7 @@ from typing import Any, cast
 import redis
 
 from models.types import Modality
+from pipeline.sealing import PLAIN, Sealer
 from service.gallery import keys, scripts
 from service.gallery.rows import IndexRow
 from service.gallery.store import redis_at_work
@@ -40,8 +41,9 @@ class Change:
 class Feed:
     """Reads ids, rows and changes. Every method raises GalleryUnavailable when Redis cannot serve."""
 
-    def __init__(self, client: redis.Redis):
+    def __init__(self, client: redis.Redis, sealer: Sealer = PLAIN):
         self._redis = client
+        self._sealer = sealer
         self._rows = client.register_script(scripts.ROWS)
         self._revisions = client.register_script(scripts.REVISIONS)
 
@@ -87,7 +89,7 @@ class Feed:
                     for length in lengths:
                         fields.append(blob[at : at + length])
                         at += length
-                    yield one, _row(one, fields)
+                    yield one, self._row(one, fields)
 
     def changes(self, after: str, *, wait_ms: int, limit: int = 1000) -> list[Change]:
         """What happened after a position; waits for it.
@@ -123,6 +125,24 @@ class Feed:
         elif _order(first) > _order(after):
             raise FeedLostError("the stream was trimmed past the last change read")
 
+    def _row(self, tracklet_id: str, fields: list[bytes]) -> IndexRow | ValueError | None:
+        revision, camera, modality, started, ended, model, vector = fields
+        if not any(fields):
+            return None
+        try:
+            return IndexRow(
+                tracklet_id,
+                int(revision),
+                camera.decode(),
+                _MODALITIES[modality],
+                int(started),
+                int(ended),
+                model.decode(),
+                self._sealer.open(vector, keys.vector_place(tracklet_id)),
+            )
+        except (ValueError, KeyError) as error:
+            return ValueError(f"cannot be read: {error!r}")
+
     def _stream(self) -> tuple[str, str, bool]:
         """Position of the last entry, position of the first, whether entries were trimmed."""
         try:
@@ -143,25 +163,6 @@ class Feed:
 def _change(position: bytes, fields: Mapping[bytes, bytes]) -> Change:
     op, one, camera, new = (fields.get(name, b"").decode() for name in (b"op", b"id", b"camera", b"new"))
     return Change(position.decode(), op, one, camera, new == "1")
-
-
-def _row(tracklet_id: str, fields: list[bytes]) -> IndexRow | ValueError | None:
-    revision, camera, modality, started, ended, model, vector = fields
-    if not any(fields):
-        return None
-    try:
-        return IndexRow(
-            tracklet_id,
-            int(revision),
-            camera.decode(),
-            _MODALITIES[modality],
-            int(started),
-            int(ended),
-            model.decode(),
-            vector,
-        )
-    except (ValueError, KeyError) as error:
-        return ValueError(f"cannot be read: {error!r}")
 
 
 def _order(position: str) -> tuple[int, int]:

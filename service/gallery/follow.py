@@ -11,6 +11,7 @@ from itertools import islice
 import redis
 import structlog
 
+from pipeline.sealing import PLAIN, Sealer
 from service.gallery.feed import Feed, FeedLostError
 from service.gallery.index import VectorIndex
 from service.gallery.rows import IndexRow
@@ -47,9 +48,9 @@ class FollowerStats:
 class IndexFollower:
     """A thread that keeps a `VectorIndex` equal to Redis. The old content stays searchable during a resync."""
 
-    def __init__(self, client: redis.Redis, index: VectorIndex):
+    def __init__(self, client: redis.Redis, index: VectorIndex, sealer: Sealer = PLAIN):
         self.index = index
-        self._feed = Feed(client)
+        self._feed = Feed(client, sealer)
         self._ready = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -128,7 +129,9 @@ class IndexFollower:
                 elif row is None:
                     self.index.remove([one])
                 else:
-                    log.error("record cannot be understood and is kept out of the index", tracklet=one)
+                    log.error(
+                        "record cannot be understood and is kept out of the index", tracklet=one, reason=str(row)[:200]
+                    )
                     self.index.refuse(one)
             self.index.upsert(rows)
 

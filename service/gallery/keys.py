@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.types import Modality
+from pipeline.sealing import hash_place
 
 RECORD = "tapetum:tracklet:"  # + id: hash
 ALL = "tapetum:tracklets"  # sorted set: id by start, microseconds
@@ -16,6 +17,11 @@ RETENTION = "tapetum:retention"  # string: who removes what is too old, with an 
 
 def record(tracklet_id: str) -> str:
     return RECORD + tracklet_id
+
+
+def vector_place(tracklet_id: str) -> str:
+    """What a tracklet's vector is sealed for."""
+    return hash_place(record(tracklet_id), "vector")
 
 
 def facet(camera_id: str, modality: Modality) -> str:

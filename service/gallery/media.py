@@ -20,9 +20,10 @@ import numpy as np
 from fsspec.implementations.local import LocalFileSystem
 from ulid import ULID
 
+from pipeline.sealing import HEAD_BYTES, PLAIN, Sealer, SealError
 from service.gallery.records import CAMERA_ID, TRACKLET_ID
 
-__all__ = ["THUMBNAIL_HEIGHT_PX", "MediaError", "MediaStore", "make_thumbnail"]
+__all__ = ["THUMBNAIL_HEIGHT_PX", "MediaError", "MediaStore", "PictureSealError", "make_thumbnail"]
 
 THUMBNAIL_HEIGHT_PX = 256
 _NO_DIGEST = "0" * 32
@@ -34,15 +35,21 @@ class MediaError(RuntimeError):
     """The media store cannot serve; try again later."""
 
 
+class PictureSealError(MediaError):
+    """A picture is encrypted and cannot be opened here."""
+
+
 class MediaStore:
     """Pictures by key. Keys are checked here, so that nothing outside the store can be named.
 
     Args:
         base_url: fsspec URL, ``file:///…`` or ``s3://bucket/prefix``.
+        sealer: what is written is sealed with.
         options: for the file system, as fsspec takes them.
     """
 
-    def __init__(self, base_url: str, *, options: dict[str, str] | None = None):
+    def __init__(self, base_url: str, sealer: Sealer = PLAIN, *, options: dict[str, str] | None = None):
+        self._sealer = sealer
         try:
             self._fs, self._base = fsspec.core.url_to_fs(base_url, **(options or {}))
         except (ImportError, ValueError) as error:  # the package for this kind of store, or no such kind
@@ -76,10 +83,10 @@ class MediaStore:
 
     def write_many(self, pictures: Mapping[str, bytes]) -> None:
         """Write pictures by key. When it fails, some may be there; writing them again is harmless."""
-        paths = {self._path(key): data for key, data in pictures.items()}
+        paths = {self._path(key): self._sealer.seal(data, _place(key)) for key, data in pictures.items()}
         with _media_at_work():
             if self._local:
-                _write_files({Path(path): data for path, data in paths.items()})
+                _write_files({Path(path): data for path, data in paths.items() if not _is_there(Path(path), data)})
                 return
             for path, data in paths.items():
                 try:
@@ -90,10 +97,16 @@ class MediaStore:
 
     def read(self, key: str) -> bytes:
         """Raises KeyError when there is no such picture, ValueError when the key is none of ours."""
+        data = self._stored(key)
+        with _media_at_work():
+            return self._sealer.open(data, _place(key))
+
+    def _stored(self, key: str, end: int | None = None) -> bytes:
+        """The bytes of a picture's file, all or its first. Raises KeyError when there is none."""
         path = self._path(key)
         with _media_at_work():
             try:
-                return bytes(self._fs.cat_file(path))
+                return bytes(self._fs.cat_file(path, end=end))
             except FileNotFoundError:
                 raise KeyError(key) from None
 
@@ -133,6 +146,32 @@ class MediaStore:
             except FileNotFoundError:
                 return False
 
+    def reseal_tracklet(self, folder_of: str) -> int:
+        """Seal every picture in the tracklet folder of one key with the first key. Returns how many were not.
+
+        Raises:
+            PictureSealError: one of them cannot be opened. What was done stays done.
+        """
+        folder_key, done = folder_of.rpartition("/")[0], 0
+        for name in self._names(self._path(folder_of).rpartition("/")[0]):
+            key = f"{folder_key}/{name}"
+            if not _KEY.fullmatch(key):
+                continue
+            with contextlib.suppress(KeyError):  # deleted a moment ago
+                if self._stored(key, HEAD_BYTES).startswith(self._sealer.prefix):
+                    continue
+                data = self._stored(key)
+                with _media_at_work():
+                    sealed = self._sealer.reseal(data, _place(key))
+                    if sealed is None:
+                        continue
+                    if self._local:
+                        _write_files({Path(self._path(key)): sealed})
+                    else:
+                        self._fs.pipe_file(self._path(key), sealed)
+                done += 1
+        return done
+
     def tracklet_folders(self, batch: int, *, older_than: datetime) -> Iterator[dict[str, str]]:
         """Every tracklet that has pictures, `batch` at a time: a key that names its folder by the tracklet's id.
 
@@ -165,6 +204,11 @@ class MediaStore:
         return f"{self._base}/{key}"
 
 
+def _place(key: str) -> str:
+    """What a picture is sealed for."""
+    return f"media/{key}"
+
+
 def make_thumbnail(jpeg: bytes, height_px: int = THUMBNAIL_HEIGHT_PX) -> bytes:
     """A smaller JPEG of at most the given height. Raises ValueError when the picture cannot be decoded."""
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
@@ -186,16 +230,21 @@ class _media_at_work(contextlib.AbstractContextManager[None]):  # noqa: N801 - u
     """Turn every trouble of the file system into MediaError."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, SealError):
+            raise PictureSealError(f"media store: a picture is {error}") from None
         if isinstance(error, (KeyError, ValueError, MediaError)) or not isinstance(error, Exception):
             return
         raise MediaError(f"media store: {type(error).__name__}: {error}") from error
 
 
+def _is_there(path: Path, data: bytes) -> bool:
+    """Pictures are named by their content: of one name and size there is only one, under whichever key."""
+    return path.exists() and path.stat().st_size == len(data)
+
+
 def _write_files(files: Mapping[Path, bytes]) -> None:
     folders = set()
     for path, data in files.items():
-        if path.exists() and path.stat().st_size == len(data):
-            continue  # named by its content
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         partial = path.with_name(f".{secrets.token_hex(8)}.part")
         try:

@@ -11,7 +11,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from models.types import Modality
+from pipeline.sealing import Sealer
 from pipeline.types import FloatArray, Sighting
+from service.gallery import keys
 
 __all__ = [
     "CAMERA_ID",
@@ -90,8 +92,8 @@ class TrackletRecord(Sighting):
             raise RecordError("vector: expected finite numbers, not all zero")
         object.__setattr__(self, "vector", stored)
 
-    def to_hash(self) -> dict[str, bytes | str | int]:
-        """Fields for HSET."""
+    def to_hash(self, sealer: Sealer) -> dict[str, bytes | str | int]:
+        """Fields for HSET, the vector sealed."""
         crops = [
             [c.key, [round(v, 2) for v in c.box], round(c.quality, 4), c.pts_s, to_microseconds(c.captured_at)]
             for c in self.crops
@@ -108,13 +110,13 @@ class TrackletRecord(Sighting):
             "frames": self.frame_count,
             "quality": repr(float(self.quality)),
             "model": self.model_hash,
-            "vector": self.vector.astype("<f2").tobytes(),
+            "vector": sealer.seal(self.vector.astype("<f2").tobytes(), keys.vector_place(self.id)),
             "crops": json.dumps(crops, separators=(",", ":")),
             "thumbnail": self.thumbnail or "",
         }
 
     @classmethod
-    def from_hash(cls, tracklet_id: str, fields: Mapping[bytes, bytes]) -> TrackletRecord:
+    def from_hash(cls, tracklet_id: str, fields: Mapping[bytes, bytes], sealer: Sealer) -> TrackletRecord:
         """Read what `to_hash` wrote. Raises RecordError for anything else."""
         try:
             if int(fields[b"schema"]) != SCHEMA:
@@ -135,7 +137,9 @@ class TrackletRecord(Sighting):
                 frame_count=int(fields[b"frames"]),
                 quality=float(fields[b"quality"]),
                 model_hash=fields[b"model"].decode(),
-                vector=np.frombuffer(fields[b"vector"], "<f2").astype(np.float32),
+                vector=np.frombuffer(sealer.open(fields[b"vector"], keys.vector_place(tracklet_id)), "<f2").astype(
+                    np.float32
+                ),
                 crops=crops,
                 thumbnail=fields[b"thumbnail"].decode() or None,
             )

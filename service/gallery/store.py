@@ -20,6 +20,7 @@ import structlog
 from redis import exceptions
 
 from models.types import Modality
+from pipeline.sealing import PLAIN, Sealer
 from service.gallery import keys, scripts
 from service.gallery.records import (
     TRACKLET_ID,
@@ -91,8 +92,9 @@ def is_transient(error: Exception) -> bool:
 class Gallery:
     """The tracklets in Redis. Every method raises GalleryUnavailable when Redis cannot serve."""
 
-    def __init__(self, client: redis.Redis):
+    def __init__(self, client: redis.Redis, sealer: Sealer = PLAIN):
         self._redis = client
+        self._sealer = sealer
         self._put = client.register_script(scripts.PUT)
         self._delete = client.register_script(scripts.DELETE)
         self.poison_seen = 0
@@ -124,7 +126,7 @@ class Gallery:
                     keys.ERASED,
                     keys.CHANGES,
                 ]
-                fields: Arguments = [part for item in record.to_hash().items() for part in item]
+                fields: Arguments = [part for item in record.to_hash(self._sealer).items() for part in item]
                 head: Arguments = [record.id, record.revision, started, ended - started]
                 self._put(names, [*head, record.camera_id, str(record.modality), CHANGES_KEPT, *fields], client=pipe)
             replies = pipe.execute(raise_on_error=False)
@@ -192,7 +194,7 @@ class Gallery:
         try:
             if not isinstance(reply, dict):
                 raise RecordError(str(reply))
-            return TrackletRecord.from_hash(tracklet_id, reply)
+            return TrackletRecord.from_hash(tracklet_id, reply, self._sealer)
         except RecordError as error:
             self.poison_seen += 1
             log.error("record cannot be understood and is left out", tracklet=tracklet_id, reason=str(error)[:200])

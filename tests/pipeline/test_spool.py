@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.sealing import PLAIN, Sealer
 from pipeline.spool import Spool, SpoolError, SpoolFullError
 from tests.support.tracklets import handed_over, tracklet_id
 
@@ -249,3 +250,52 @@ def test_what_was_acknowledged_survives_kill_9(path: Path) -> None:
     assert acknowledged >= 40
     found = {t.track_id for t in Spool(path).pending(1000)}
     assert found >= set(range(acknowledged + 1))
+
+
+OLD, NEW = Sealer([b"1" * 32]), Sealer([b"2" * 32, b"1" * 32])
+
+
+def _bytes_of(path: Path) -> bytes:
+    return b"".join(part.read_bytes() for part in path.parent.iterdir())
+
+
+@pytest.mark.parametrize("before", [PLAIN, OLD])
+def test_a_sealed_spool_shows_nothing_and_gives_everything_back(path: Path, before: Sealer) -> None:
+    tracklet = handed_over(1, shades=(3, 4))
+    waiting = Spool(path, before)
+    waiting.put(tracklet)
+    waiting.close()
+    spool = Spool(path, NEW)
+    spool.put(handed_over(2))
+    for sealed in (handed_over(2), tracklet):
+        needles = [np.asarray(sealed.vector, "<f4").tobytes(), *(crop.jpeg for crop in sealed.crops)]
+        assert not any(needle in _bytes_of(path) for needle in needles)
+    spool.close()
+    newest = Spool(path, Sealer([b"2" * 32]))  # the old key is not needed any more
+    found = {item.id: item for item in newest.pending(10)}
+    np.testing.assert_array_equal(found[tracklet.id].vector, tracklet.vector)
+    assert [crop.jpeg for crop in found[tracklet.id].crops] == [crop.jpeg for crop in tracklet.crops]
+    newest.close()
+
+
+@pytest.mark.parametrize("without", [PLAIN, Sealer([b"3" * 32])])
+def test_a_spool_whose_key_is_missing_is_refused_and_loses_nothing(path: Path, without: Sealer) -> None:
+    waiting = Spool(path, OLD)
+    waiting.put(handed_over(1))
+    waiting.close()
+    with pytest.raises(SpoolError, match="encryption_key"):
+        Spool(path, without)
+    again = Spool(path, OLD)
+    assert len(again.pending(10)) == 1
+    assert again.stats().quarantined == 0
+    again.close()
+
+
+def test_a_picture_of_another_tracklet_is_not_taken_for_its_own(path: Path) -> None:
+    spool = Spool(path, OLD)
+    _put_all(spool, range(1, 3))
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE pictures SET jpeg=(SELECT p.jpeg FROM pictures p WHERE p.id<>pictures.id)")
+    db.close()
+    assert spool.pending(10) == []
+    assert spool.stats().quarantined == 2

@@ -17,6 +17,7 @@ import pytest
 from fastapi.testclient import TestClient
 from support.api_world import World, bearer, client_of, person_picture, record_of, world_in
 from support.cameras import wait_for
+from support.disk import found_in
 
 from pipeline.spool import Spool
 from service.gallery import Eraser, ErasureReport, GalleryUnavailable, HeldError, PutResult, verify_erasure
@@ -240,11 +241,6 @@ def test_erasing_under_load_leaves_no_byte_in_the_data_folder(world: World, api:
         writer.join()
     assert found_in(world.settings.data_dir, needles) == []
     assert services.gallery.present(written) == set(written), "nobody else lost anything"
-
-
-def found_in(folder: Path, needles: list[bytes]) -> list[str]:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return [str(path) for path in files if any(needle in path.read_bytes() for needle in needles)]
 
 
 def test_a_worker_forgets_its_copy(world: World, tmp_path: Path) -> None:

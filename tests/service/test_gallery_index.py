@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from models.types import Modality
+from pipeline.sealing import PLAIN
 from service.gallery import Gallery, GalleryFilter, IndexFollower, TrackletRecord, VectorIndex, keys
 from service.gallery.records import to_microseconds
 from service.gallery.rows import IndexRow
@@ -272,10 +273,10 @@ def test_a_trimmed_stream_leads_to_a_new_snapshot(redis_server, follow, monkeypa
     follower = follow(redis_server.client())
     # More at once than the stream keeps, in one transaction, so that the follower cannot keep up.
     with client.pipeline(transaction=True) as pipe:
-        pipe.hset(keys.record(tracklet_id(50)), mapping=record(50).to_hash())
+        pipe.hset(keys.record(tracklet_id(50)), mapping=record(50).to_hash(PLAIN))
         pipe.zadd(keys.ALL, {tracklet_id(50): 1})
         pipe.xadd(keys.CHANGES, {"op": "put", "id": tracklet_id(50)})
-        pipe.hset(keys.record(tracklet_id(51)), mapping=record(51).to_hash())
+        pipe.hset(keys.record(tracklet_id(51)), mapping=record(51).to_hash(PLAIN))
         pipe.zadd(keys.ALL, {tracklet_id(51): 1})
         pipe.xadd(keys.CHANGES, {"op": "put", "id": tracklet_id(51)}, maxlen=1, approximate=False)
         pipe.execute()
