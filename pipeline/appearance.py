@@ -10,20 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from models.boxes import intersection_over_union
 from pipeline.types import FloatArray, Tracks
 
-__all__ = ["AppearanceMemory", "overlaps"]
-
-
-def overlaps(boxes: FloatArray, others: FloatArray) -> npt.NDArray[np.float64]:
-    """Intersection over union of ``float[N, 4]`` and ``float[M, 4]``, ``float64[N, M]``."""
-    a, b = boxes[:, None].astype(np.float64), others[None].astype(np.float64)
-    sides = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None)
-    shared = sides.prod(-1)
-    union = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - shared
-    return shared / np.maximum(union, 1e-9)  # type: ignore[no-any-return]
+__all__ = ["AppearanceMemory"]
 
 
 @dataclass(slots=True)
@@ -56,8 +47,8 @@ class AppearanceMemory:
         if not known or not len(boxes):
             return answer
         places = np.stack([k.box + k.velocity * (pts_s - k.pts_s) for k in known]).astype(np.float32)
-        near = overlaps(boxes, places)
-        crowd = overlaps(boxes, boxes)
+        near = intersection_over_union(boxes, places)
+        crowd = intersection_over_union(boxes, boxes)
         np.fill_diagonal(crowd, 0.0)
         for row in range(len(boxes)):
             best = int(near[row].argmax())

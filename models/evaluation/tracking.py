@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
+from models.boxes import intersection_over_union
 from models.evaluation.metrics import BoolArray, IntArray
 
-__all__ = ["BoxRows", "TrackingFigures", "judge_tracks", "match_boxes", "overlaps"]
+__all__ = ["BoxRows", "TrackingFigures", "judge_tracks", "match_boxes"]
 
 FloatArray = npt.NDArray[np.float64]
 _SAME = 0.5
@@ -74,18 +75,6 @@ class TrackingFigures:
     switches: int
 
 
-def overlaps(one: npt.ArrayLike, other: npt.ArrayLike) -> FloatArray:
-    """Intersection over union ``[N, M]`` of boxes ``[N, 4]`` and ``[M, 4]``."""
-    a, b = (np.asarray(boxes, np.float64).reshape(-1, 4) for boxes in (one, other))
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
-    areas = [np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1) for boxes in (a, b)]
-    together = areas[0][:, None] + areas[1][None, :] - shared
-    shares: FloatArray = np.divide(shared, together, out=np.zeros_like(shared), where=together > 0)
-    return shares
-
-
 def match_boxes(truth: BoxRows, tracks: BoxRows, least: float = _SAME) -> IntArray:
     """Which row of the truth each track's box shows, ``int64[len(tracks)]``; -1 for none.
 
@@ -94,7 +83,7 @@ def match_boxes(truth: BoxRows, tracks: BoxRows, least: float = _SAME) -> IntArr
     found = np.full(len(tracks), -1, np.int64)
     for frame in np.intersect1d(truth.frame, tracks.frame):
         people, boxes = np.flatnonzero(truth.frame == frame), np.flatnonzero(tracks.frame == frame)
-        shared = overlaps(truth.boxes[people], tracks.boxes[boxes])
+        shared = intersection_over_union(truth.boxes[people], tracks.boxes[boxes])
         shared[shared < least] = 0
         for person, box in zip(*linear_sum_assignment(-shared), strict=True):
             if shared[person, box]:
@@ -154,7 +143,7 @@ def _published(people: BoxRows, tracks: BoxRows) -> tuple[float | None, float | 
         here, there = people.frame == frame, tracks.frame == frame
         data["gt_ids"].append(person_of[here])
         data["tracker_ids"].append(track_of[there])
-        data["similarity_scores"].append(overlaps(people.boxes[here], tracks.boxes[there]))
+        data["similarity_scores"].append(intersection_over_union(people.boxes[here], tracks.boxes[there]))
     data |= {
         "num_timesteps": len(data["gt_ids"]),
         "num_gt_ids": len(person_ids),

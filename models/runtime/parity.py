@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from models.boxes import intersection_over_union
+
 __all__ = ["DetectionParity", "EmbeddingParity", "compare_detections", "compare_embeddings"]
 
 FloatArray = npt.NDArray[np.float32]
@@ -112,10 +114,7 @@ def _match(a: FloatArray, b: FloatArray, limit: float) -> list[tuple[int, int, f
     """Pairs by falling overlap, each box once."""
     if not len(a) or not len(b):
         return []
-    corner = np.minimum(a[:, None, 2:4], b[None, :, 2:4]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    shared = np.clip(corner, 0, None).prod(2)
-    areas = [(x[:, 2] - x[:, 0]) * (x[:, 3] - x[:, 1]) for x in (a, b)]
-    overlap = shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9)
+    overlap = intersection_over_union(a[:, :4], b[:, :4])
     pairs: list[tuple[int, int, float]] = []
     free_a, free_b = set(range(len(a))), set(range(len(b)))
     for flat in np.argsort(-overlap, axis=None):

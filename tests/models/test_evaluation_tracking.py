@@ -5,18 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.evaluation.tracking import BoxRows, judge_tracks, match_boxes, overlaps
+from models.evaluation.tracking import BoxRows, judge_tracks, match_boxes
 
 FRAMES = np.repeat(np.arange(1, 11), 2)
 PEOPLE = np.tile([7, 9], 10)
 BOXES = np.array([[10 * p, 0, 10 * p + 8, 20] for p in PEOPLE], float)
 TRUTH = BoxRows(FRAMES, PEOPLE, BOXES)
 ALL = np.ones(len(TRUTH), bool)
-
-
-def test_overlap_is_the_shared_share() -> None:
-    found = overlaps([[0, 0, 2, 2], [5, 5, 5, 9]], [[1, 0, 3, 2], [0, 0, 2, 2], [9, 9, 10, 10]])
-    np.testing.assert_allclose(found, [[1 / 3, 1, 0], [0, 0, 0]])
 
 
 def test_perfect_tracks_are_perfect() -> None:

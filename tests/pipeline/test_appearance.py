@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.appearance import AppearanceMemory, overlaps
+from pipeline.appearance import AppearanceMemory
 from pipeline.types import Tracks
 
 VECTORS = np.eye(4, dtype=np.float32)
@@ -75,8 +75,3 @@ def test_nobody_known_and_nobody_found() -> None:
     memory = AppearanceMemory()
     assert memory.recall(boxes(), 0.0) == []
     assert memory.recall(boxes(box_at(1.0)), 0.0) == [None]
-
-
-def test_overlaps_against_plain_arithmetic() -> None:
-    a, b = boxes([0, 0, 10, 10], [5, 5, 15, 15]), boxes([0, 0, 10, 20], [100, 100, 101, 101])
-    assert overlaps(a, b) == pytest.approx(np.array([[0.5, 0.0], [50 / 250, 0.0]]))
