@@ -70,15 +70,17 @@ end
 return 1
 """
 
-# KEYS: search. ARGV: ids, each followed by what stands in its place. A revision stays, and with it the cursors.
+# KEYS: search. ARGV: the photos from now on ('' as they are), ids, each followed by what stands in its place.
+# A revision stays, and with it the cursors.
 _ERASE = """#!lua
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 for _, name in ipairs({'head', 'answer'}) do
   local text = redis.call('HGET', KEYS[1], name)
-  for i = 1, #ARGV, 2 do text = string.gsub(text, ARGV[i], ARGV[i + 1]) end
+  for i = 2, #ARGV, 2 do text = string.gsub(text, ARGV[i], ARGV[i + 1]) end
   redis.call('HSET', KEYS[1], name, text)
 end
-for i = 1, #ARGV, 2 do redis.call('HDEL', KEYS[1], 'v:' .. ARGV[i]) end
+if ARGV[1] ~= '' then redis.call('HSET', KEYS[1], 'photos', ARGV[1]) end
+for i = 2, #ARGV, 2 do redis.call('HDEL', KEYS[1], 'v:' .. ARGV[i]) end
 redis.call('HINCRBY', KEYS[1], 'version', 1)
 return 1
 """
@@ -241,27 +243,35 @@ class SearchStore:
             pipe.execute()
 
     def erase(self, ids: Sequence[str]) -> int:
-        """Put tombstones in the place of sightings and forget the verdicts on them. Returns of how many searches."""
+        """Put tombstones in the place of sightings and forget the verdicts on them. Returns of how many searches.
+
+        Where one of them was confirmed, the question was about that person: photos it was asked with go too.
+        """
         erased = 0
-        for name, text in self._texts():
+        for search_id, fields in self._fields():
+            text = _text(fields)
             held = [part for one in ids if one in text for part in (one, tombstone(one))]
             if held:
+                photos = self._no_photos(search_id, fields) if _confirms(fields, ids) else b""
                 with redis_at_work():
-                    erased += int(cast("int", self._erase([name], held)))
+                    erased += int(cast("int", self._erase([PREFIX + search_id], [photos, *held])))
         return erased
 
     def holds(self, ids: Sequence[str]) -> int:
         """In how many searches the sightings are."""
-        return sum(any(one in text for one in ids) for _, text in self._texts())
+        return sum(any(one in text for one in ids) for text in (_text(fields) for _, fields in self._fields()))
 
-    def _texts(self) -> Iterator[tuple[str, str]]:
-        """Every search's key, and all that is written in it."""
+    def _fields(self) -> Iterator[tuple[str, dict[bytes, bytes]]]:
+        """Every search's id, and all that is written in it."""
         with redis_at_work():
             ids = [one.decode() for one in cast("list[bytes]", self._redis.zrange(_ALL, 0, -1))]
             for one in ids:
-                fields = cast("dict[bytes, bytes]", self._redis.hgetall(PREFIX + one))
-                fields.pop(PHOTOS.encode(), None)  # names no sighting, and may be no text
-                yield PREFIX + one, b"\n".join(part for item in fields.items() for part in item).decode()
+                yield one, cast("dict[bytes, bytes]", self._redis.hgetall(PREFIX + one))
+
+    def _no_photos(self, search_id: str, fields: Mapping[bytes, bytes]) -> bytes:
+        """What stands for the photos of a search that has forgotten them."""
+        examples = json.loads(fields[b"head"])["examples"]
+        return self._sealer.seal(json.dumps([None] * len(examples)).encode(), _photos_place(search_id))
 
     def _read(self, search_id: str, fields: Mapping[bytes, bytes]) -> StoredSearch | None:
         try:
@@ -291,6 +301,16 @@ def _head(search: StoredSearch) -> dict[str, Any]:
         "rerank": question.rerank,
         "reason": question.reason,
     }
+
+
+def _text(fields: Mapping[bytes, bytes]) -> str:
+    """All that may name a sighting; the photos name none, and may be no text."""
+    return b"\n".join(part for item in fields.items() if item[0] != PHOTOS.encode() for part in item).decode()
+
+
+def _confirms(fields: Mapping[bytes, bytes], ids: Sequence[str]) -> bool:
+    verdicts = (fields.get(_VERDICT + one.encode()) for one in ids)
+    return any(text is not None and json.loads(text)["kind"] == VerdictKind.CONFIRM for text in verdicts)
 
 
 def _photos_place(search_id: str) -> str:

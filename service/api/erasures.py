@@ -24,16 +24,20 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 @router.post(
     "/erasures",
     operation_id="erase_tracklets",
-    summary="Erase sightings for good",
+    summary="Erase sightings, or a subject, for good",
     status_code=status.HTTP_201_CREATED,
     responses=_RESPONSES,
 )
 async def erase(request: ErasureRequest, scoped: Erasing) -> Erasure:
     """Records, vectors and pictures go, and the server's files are written anew; that may take a minute.
 
-    Keep the answer: `tapetum gallery verify-erasure` checks by it that nothing is left.
+    A subject is erased with all sightings that are confirmed in it and that the account sees; it is gone when none is
+    left. Keep the answer: `tapetum gallery verify-erasure` checks by it that nothing is left.
     """
-    report = await run_in_threadpool(scoped.erase, request.tracklet_ids, request.reason)
+    if request.subject_id is not None:
+        report = await run_in_threadpool(scoped.erase_subject, request.subject_id, request.reason)
+    else:
+        report = await run_in_threadpool(scoped.erase, request.tracklet_ids or [], request.reason)
     return Erasure(**report.to_dict(), digest=report.digest)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from service.api.schema import Closed, PlainText, TrackletId
 
@@ -15,8 +15,17 @@ Reason = Annotated[PlainText, Field(min_length=1, max_length=500, examples=["Req
 
 
 class ErasureRequest(Closed):
-    tracklet_ids: list[TrackletId] = Field(min_length=1, max_length=1000)
+    """Sightings, or a subject: all that are confirmed in it and in the account's cameras."""
+
+    tracklet_ids: list[TrackletId] | None = Field(None, min_length=1, max_length=1000)
+    subject_id: TrackletId | None = Field(None, description="Or one that it had before.")
     reason: Reason
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.tracklet_ids is None) == (self.subject_id is None):
+            raise ValueError("expected either tracklet_ids or subject_id")
+        return self
 
 
 class Erasure(BaseModel):

@@ -300,6 +300,18 @@ class Scoped:
         self._services.audit.append("erased", self.trail, erasure=report.id, report=report.digest)
         return report
 
+    def erase_subject(self, subject_id: str, reason: str) -> ErasureReport:
+        """Erase all sightings that are confirmed in a subject, as far as this account sees them, like `erase`.
+
+        Raises:
+            ProblemError: 404 for a subject that is not there or not for this account, 409 for one without sightings.
+        """
+        self._require_now(Permission.ERASE)
+        confirmed = self.subjects.get(subject_id).confirmed
+        if not confirmed:
+            raise ProblemError(409, "subject-empty", "No sighting is confirmed in this subject; remove it instead.")
+        return self.erase(list(confirmed), reason)
+
     # -- search ----------------------------------------------------------------------------------
 
     def keep_photo(self, photo: PhotoAnalysis) -> StoredPhoto:

@@ -22,6 +22,7 @@ __all__ = ["register"]
 
 gallery_app = typer.Typer(help="What is kept of people, and how it goes.", no_args_is_help=True)
 Ids = Annotated[list[str], typer.Argument(help="Ids of sightings.")]
+NoIds = Annotated[list[str] | None, typer.Argument(help="Ids of sightings.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -30,14 +31,18 @@ def register(app: typer.Typer) -> None:
 
 @gallery_app.command("erase")
 def erase(
-    ids: Ids,
     reason: Annotated[str, typer.Option(help="Why; goes to the audit log.")],
     report: Annotated[Path, typer.Option(help="File for the report; must not be there yet.")],
+    ids: NoIds = None,
+    subject: Annotated[str | None, typer.Option(help="Instead: all sightings confirmed in this subject.")] = None,
 ) -> None:
     """Erase sightings for good and write a report that `verify-erasure` checks."""
     from service.gallery import HeldError
 
+    if bool(ids) == (subject is not None):
+        fail("expected ids of sightings, or --subject")
     parts = _Parts()
+    ids = ids or parts.confirmed_in(str(subject))
     try:
         out = os.fdopen(os.open(report, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
     except OSError as error:  # before anything is gone
@@ -116,6 +121,7 @@ class _Parts:
         from service.gallery import Eraser, Gallery, Holds, MediaStore
         from service.redis_server import connect
         from service.sealing import claimed_sealer
+        from service.subjects import SubjectStore
 
         settings = load_settings()
         configure_logging(settings)
@@ -125,3 +131,14 @@ class _Parts:
         self.elsewhere = erasables(client, settings)
         self.holds, self.audit = Holds(client), AuditLog(client)
         self.eraser = Eraser(client, self.gallery, self.media, self.holds, self.elsewhere)
+        self._subjects = SubjectStore(client)
+
+    def confirmed_in(self, subject_id: str) -> list[str]:
+        """The sightings of a subject; ends the command where there are none."""
+        from service.subjects import SubjectMissing
+
+        try:
+            found = list(self._subjects.get(subject_id).confirmed)
+        except SubjectMissing:
+            fail(f"there is no subject {subject_id}", 1)
+        return found or fail(f"no sighting is confirmed in subject {subject_id}", 1)

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import redis
@@ -22,7 +22,7 @@ from service.gallery.erasable import Erasable
 from service.gallery.holds import Hold, Holds
 from service.gallery.media import MediaStore
 from service.gallery.records import TRACKLET_ID, TrackletRecord
-from service.gallery.store import Gallery, redis_at_work
+from service.gallery.store import ERASURE_REMEMBERED_S, Gallery, redis_at_work
 
 __all__ = ["Eraser", "ErasureReport", "HeldError", "compact", "verify_erasure"]
 
@@ -230,12 +230,20 @@ def _run(client: redis.Redis, command: str, status: str, timeout_s: float) -> No
 
 
 def verify_erasure(
-    report: ErasureReport, gallery: Gallery, media: MediaStore, elsewhere: Sequence[Erasable] = ()
+    report: ErasureReport,
+    gallery: Gallery,
+    media: MediaStore,
+    elsewhere: Sequence[Erasable] = (),
+    now: datetime | None = None,
 ) -> list[str]:
-    """What of an erasure is still there, a sentence for each; empty when nothing answers."""
+    """What of an erasure is still there, a sentence for each; empty when nothing answers.
+
+    That late deliveries would be refused is asked only while ids are remembered.
+    """
     found = []
     cameras = gallery.cameras()
-    erased = gallery.erased(report.tracklet_ids)
+    remembered = (now or datetime.now(UTC)) - report.at < timedelta(seconds=ERASURE_REMEMBERED_S)
+    erased = gallery.erased(report.tracklet_ids) if remembered else frozenset(report.tracklet_ids)
     for start in range(0, len(report.tracklet_ids), _BATCH):
         ids = report.tracklet_ids[start : start + _BATCH]
         there = gallery.present(ids)

@@ -1,7 +1,8 @@
 """Retention: sightings go when their time is over, in small steps, by one process at a time.
 
 How long, the settings say for all cameras and a camera for itself. Legal holds stop it. Once a day pictures without
-a record are looked for, which a death between two steps may leave behind.
+a record are looked for, which a death between two steps may leave behind, and the server's files are written anew,
+so that they forget what went since.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import structlog
 
 from service.gallery import keys
 from service.gallery.erasable import Erasable
-from service.gallery.erasure import Eraser
+from service.gallery.erasure import Eraser, compact
 from service.gallery.holds import Holds
 from service.gallery.media import MediaError, MediaStore
 from service.gallery.store import Gallery, GalleryUnavailable, redis_at_work
@@ -32,7 +33,7 @@ _LEASE_S = 300
 _BATCH = 100
 _PAUSE_S = 0.05
 """Between batches: searches and deliveries go first."""
-_ORPHANS_EVERY_S = 24 * 3600.0
+_TIDYING_EVERY_S = 24 * 3600.0
 _ORPHAN_AGE = timedelta(hours=2)
 """Pictures are written before their record; younger ones may be waiting for it."""
 
@@ -75,7 +76,8 @@ class Retention:
         self._token = secrets.token_hex(8)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._orphans_due_s = 0.0
+        self._tidying_due_s = 0.0
+        self._files_remember = False  # something went since the server's files were written anew
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
@@ -114,12 +116,16 @@ class Retention:
                 if free:
                     gone, files = self._eraser.remove(free)
                     self._eraser.forget(free)
+                    self._files_remember = True
                     records, pictures = records + gone, pictures + files
                 if self._stop.wait(_PAUSE_S) or not self._lease():
                     return Swept(records, pictures, 0, held)
-        if time.monotonic() >= self._orphans_due_s:
+        if time.monotonic() >= self._tidying_due_s:
+            self._tidying_due_s = time.monotonic() + _TIDYING_EVERY_S
             orphans = self._remove_orphans(now)
-            self._orphans_due_s = time.monotonic() + _ORPHANS_EVERY_S
+            if self._files_remember:
+                compact(self._redis)
+                self._files_remember = False
         return Swept(records, pictures, orphans, held)
 
     def _remove_orphans(self, now: datetime) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,17 @@ import pytest
 from fastapi.testclient import TestClient
 from support.api_world import World, bearer, client_of, person_picture, record_of, world_in
 from support.cameras import wait_for
+from support.command import run_command
 from support.disk import found_in
+from ulid import ULID
 
 from pipeline.spool import Spool
 from service.gallery import Eraser, ErasureReport, GalleryUnavailable, HeldError, PutResult, verify_erasure
 from service.gallery.erasure import compact
+from service.gallery.store import ERASURE_REMEMBERED_S
 from service.ingest import Ingest
 from service.security import Role
+from service.subjects import Decision
 from tests.support.tracklets import handed_over
 
 NOBODY = "01K9ZB3Q0V5W1T8R6J2N4M7XCD"
@@ -149,6 +153,15 @@ def test_verification_finds_what_is_left_and_what_was_changed(world: World) -> N
     for broken in ({}, {**report.to_dict(), "tracklet_ids": ["x"]}, {**report.to_dict(), "at": "yesterday"}):
         with pytest.raises(ValueError, match="expected an erasure report"):
             ErasureReport.from_dict(broken)
+
+
+def test_verification_holds_after_the_ids_are_forgotten(world: World) -> None:
+    services = world.services
+    report = services.eraser.erase([stored(world, 12).id], account="x", reason="x")
+    services.redis.zrem("tapetum:tracklets:erased", *report.tracklet_ids)
+    assert len(verify_erasure(report, services.gallery, services.media)) == 1
+    later = report.at + timedelta(seconds=ERASURE_REMEMBERED_S + 1)
+    assert verify_erasure(report, services.gallery, services.media, now=later) == []
 
 
 def test_several_at_once_all_end_well(world: World) -> None:
@@ -279,3 +292,25 @@ def test_an_id_that_is_none_is_refused_before_anything_is_touched(world: World) 
 def test_reports_are_plain_json() -> None:
     report = ErasureReport(NOBODY, datetime(2026, 1, 2, tzinfo=UTC), "x", "y", (NOBODY,), 1, 2, 0, ("snapshot",))
     assert ErasureReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+
+
+def test_a_subject_is_erased_and_checked_from_the_console(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = world.services
+    monkeypatch.setenv("TAPETUM_REDIS_URL", world.server.url)
+    monkeypatch.setenv("TAPETUM_DATA_DIR", str(world.settings.data_dir))
+    records = [stored(world, 20), stored(world, 21)]
+    decision = Decision("gate", "somebody", datetime.now(UTC))
+    subject, _ = services.subjects.add(str(ULID()), None, "somebody", {one.id: decision for one in records})
+    report = tmp_path / "erasure.json"
+    erase = ["gallery", "erase", "--reason", "asked", "--report", str(report), "--subject"]
+    run_command(*erase, NOBODY, code=1)
+    run_command(*erase, subject.id, records[0].id, code=2)
+    assert not report.exists()
+    run_command(*erase, subject.id)
+    assert not services.gallery.present([one.id for one in records])
+    run_command("gallery", "verify-erasure", str(report))
+    services.media.write(records[0].crops[0].key, b"left behind")
+    found = run_command("gallery", "verify-erasure", str(report), code=1)
+    assert records[0].id in found.output

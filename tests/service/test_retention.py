@@ -127,3 +127,17 @@ def test_a_sweep_is_told_and_counted(world: World) -> None:
 def test_ids_are_as_old_as_their_sightings(world: World) -> None:
     one = aged(world, 12, 1)
     assert abs((ULID.from_str(one).datetime - (NOW - timedelta(days=12))).total_seconds()) < 1
+
+
+def test_the_servers_files_forget_once_a_day(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[object] = []
+    monkeypatch.setattr(module, "compact", written.append)
+    work = job(world)
+    assert (work.sweep(NOW).records, written) == (0, [])  # nothing went, so there is nothing to forget
+    aged(world, 31, 1)
+    assert (work.sweep(NOW).records, written) == (1, [])  # not yet
+    monkeypatch.setattr(module, "_TIDYING_EVERY_S", 0.0)
+    work._tidying_due_s = 0.0
+    for _ in range(2):
+        work.sweep(NOW)
+    assert written == [world.services.redis]  # once, until something goes again

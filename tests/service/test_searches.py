@@ -333,6 +333,25 @@ def test_a_photos_persons_stay_searchable_with_the_search(
     assert _make(api, examples=[{"photo_id": photo, "person": 0}], status=404)["type"].endswith("example-not-found")
 
 
+def test_erasing_who_was_confirmed_takes_the_photo_with_it(
+    world: World, api: TestClient, records: list[TrackletRecord]
+) -> None:
+    files = {"photo": ("x.png", encoded(scene(["red"]), ".png"), "image/png")}
+    asked = {"examples": [{"photo_id": api.post("/api/v1/photos", files=files).json()["id"], "person": 0}]}
+    one, other = _make(api, **asked), _make(api, **asked)
+    lost, doubted = _ids(one)[:2]
+    _judge(api, one["id"], lost, "confirm")
+    _judge(api, other["id"], doubted, "unsure")
+    body = {"tracklet_ids": [lost, doubted], "reason": "x"}
+    erased = api.post("/api/v1/erasures", json=body, headers=bearer(world.token_of(Role.ADMIN)))
+    assert erased.status_code == 201
+    store = world.services.searches.store
+    assert [len(found.photos) for found in map(store.get, (one["id"], other["id"])) if found is not None] == [0, 1]
+    assert _get(api, one["id"])["total"] == len(records) - 2  # the answer stays, without the erased
+    assert api.post(f"{SEARCHES}/{one['id']}/refresh").status_code == 404  # there is nothing to ask with
+    assert api.post(f"{SEARCHES}/{other['id']}/refresh").status_code == 200
+
+
 # -- feedback --------------------------------------------------------------------------------------
 
 

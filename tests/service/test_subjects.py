@@ -263,6 +263,36 @@ def test_what_is_erased_is_in_no_subject(world: World, api: TestClient, seen: An
     assert not [v for v in world.services.redis.hvals("tapetum:subjects") if b"Nobody's name" in v]
 
 
+def test_a_subject_is_erased_with_all_that_is_confirmed_in_it(world: World, api: TestClient, seen: Any) -> None:
+    admin, mine, denied = bearer(world.token_of(Role.ADMIN)), [seen(114), seen(115, camera="yard")], seen(116)
+    subject = made(api, *mine, name="Asked to go")
+    decide(api, subject["id"], denied, "rejected")
+    body = {"subject_id": subject["id"], "reason": "request of the person"}
+    assert api.post("/api/v1/erasures", json=body).status_code == 403
+    answer = api.post("/api/v1/erasures", json=body, headers=admin)
+    assert answer.status_code == 201, answer.text
+    report = answer.json()
+    assert (sorted(report["tracklet_ids"]), report["elsewhere"]["subjects"]) == (sorted(mine), 1)
+    assert world.services.gallery.present([*mine, denied]) == {denied}
+    assert api.get(f"/api/v1/subjects/{subject['id']}").status_code == 404
+    assert api.post("/api/v1/erasures", json=body, headers=admin).status_code == 404
+    empty = made(api, denied)["id"]
+    api.delete(f"/api/v1/subjects/{empty}/tracklets/{denied}")
+    nothing = api.post("/api/v1/erasures", json={**body, "subject_id": empty}, headers=admin)
+    assert (nothing.status_code, nothing.json()["type"]) == (409, "urn:tapetum:problem:subject-empty")
+
+
+def test_a_subject_is_erased_within_the_cameras_of_who_asks(world: World, api: TestClient, seen: Any) -> None:
+    here, there = seen(117), seen(118, camera="yard")
+    subject = made(api, here, there)
+    narrow = bearer(world.token_of(Role.ADMIN, ["gate"]))
+    body = {"subject_id": subject["id"], "reason": "x"}
+    assert api.post("/api/v1/erasures", json=body, headers=narrow).json()["tracklet_ids"] == [here]
+    left = api.get(f"/api/v1/subjects/{subject['id']}").json()
+    assert [s["tracklet_id"] for s in left["sightings"]] == [there]
+    assert api.post("/api/v1/erasures", json=body, headers=narrow).status_code == 404
+
+
 def test_many_decide_at_once_and_nothing_is_lost(world: World, api: TestClient, seen: Any) -> None:
     tracklets = [seen(120 + n) for n in range(6)]
     subject = made(api, tracklets[0])["id"]
