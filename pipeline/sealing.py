@@ -14,7 +14,18 @@ from collections.abc import Sequence
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-__all__ = ["HEAD_BYTES", "KEY_BYTES", "MARK", "PLAIN", "SealError", "Sealer", "hash_place", "is_sealed", "key_id"]
+__all__ = [
+    "HEAD_BYTES",
+    "KEY_BYTES",
+    "MARK",
+    "PLAIN",
+    "SEAL_BYTES",
+    "SealError",
+    "Sealer",
+    "hash_place",
+    "is_sealed",
+    "key_id",
+]
 
 KEY_BYTES = 32
 MARK = b"\xf5TPsea1\x00"
@@ -22,6 +33,8 @@ _ID_BYTES = 8
 HEAD_BYTES = len(MARK) + _ID_BYTES
 _NONCE_BYTES = 12
 _TAG_BYTES = 16
+SEAL_BYTES = HEAD_BYTES + _NONCE_BYTES + _TAG_BYTES
+"""By which a sealed value is longer than a plain one."""
 
 
 class SealError(ValueError):
@@ -74,7 +87,7 @@ class Sealer:
         cipher = self._ciphers.get(one)
         if cipher is None:
             raise SealError(f"encrypted with key {one}, which encryption_keys or encryption_key_file does not have")
-        if len(data) < HEAD_BYTES + _NONCE_BYTES + _TAG_BYTES:
+        if len(data) < SEAL_BYTES:
             raise SealError("encrypted, and cut off")
         try:
             return cipher.decrypt(nonce, data[HEAD_BYTES + _NONCE_BYTES :], head + place.encode())

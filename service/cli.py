@@ -15,7 +15,21 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
-from service.commands import admin, audit, bench, data, evaluate, gallery, rekey, serve, synth, train, users, video
+from service.commands import (
+    admin,
+    audit,
+    backup,
+    bench,
+    data,
+    evaluate,
+    gallery,
+    rekey,
+    serve,
+    synth,
+    train,
+    users,
+    video,
+)
 
 __all__ = ["app", "main"]
 
@@ -34,6 +48,7 @@ users.register(app)
 audit.register(app)
 gallery.register(app)
 rekey.register()
+backup.register(app)
 app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
 app.add_typer(synth.app, name="synth")
@@ -68,13 +83,15 @@ def _exit_code(error: Exception) -> int | None:
     from models.weights import WeightsError
     from pipeline.spool import SpoolError
     from service.audit import AuditUnavailable
+    from service.backup import BackupError
     from service.gallery import GalleryUnavailable, MediaError
     from service.redis_server import RedisServerError
+    from service.schema_version import SchemaError
     from service.sealing import KeyMismatchError
     from service.worker_process import WorkerNameTakenError
 
-    known = (AuditUnavailable, CheckpointError, EngineError, GalleryUnavailable, KeyMismatchError, MediaError)
-    more = (RedisError, RedisServerError, SpoolError, WeightsError, WorkerNameTakenError)
+    known = (AuditUnavailable, BackupError, CheckpointError, EngineError, GalleryUnavailable, KeyMismatchError)
+    more = (MediaError, RedisError, RedisServerError, SchemaError, SpoolError, WeightsError, WorkerNameTakenError)
     return 1 if isinstance(error, (*known, *more)) else None
 
 

@@ -23,6 +23,7 @@ from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
 from pipeline.camera_url import mask_url
+from service.schema_version import check_schema
 from service.settings import Settings
 
 __all__ = [
@@ -266,11 +267,15 @@ def redis_url(settings: Settings) -> str:
     return settings.redis_url.get_secret_value() if settings.redis_url is not None else embedded_redis(settings).url
 
 
-def connect(settings: Settings) -> redis.Redis:
+def connect(settings: Settings, *, any_schema: bool = False) -> redis.Redis:
     """Connect to ``redis_url``, or to the embedded server that runs over ``data_dir/redis``, and check it.
+
+    Args:
+        any_schema: also to data that this program cannot understand; for a restore, which replaces them.
 
     Raises:
         RedisServerError: nothing answers, or what answers is too old.
+        SchemaError: the data are of a newer program, or half restored.
     """
     if settings.redis_url is None and not (embedded := embedded_redis(settings)).is_running():
         raise RedisServerError(
@@ -284,6 +289,8 @@ def connect(settings: Settings) -> redis.Redis:
         log.error(
             "this server evicts keys when memory is short and would lose tracklets: set maxmemory-policy noeviction"
         )
+    if not any_schema:
+        check_schema(client)
     return client
 
 

@@ -18,6 +18,7 @@ from service.engines import load_models
 from service.gallery import Gallery, MediaStore
 from service.ingest import Ingest
 from service.live import RedisLiveView
+from service.migrations import migrate
 from service.redis_server import connect
 from service.sealing import KeyRegistry, claimed_sealer
 from service.settings import Settings
@@ -46,6 +47,7 @@ def run_worker(settings: Settings, stop: threading.Event, *, name: str | None = 
     """Hold cameras and hand tracklets over until `stop` is set; then drain and give the cameras back."""
     worker_id = worker_identity(name)
     redis = connect(settings)
+    migrate(redis, settings)
     sealer = claimed_sealer(settings, redis)  # before anything that takes time
     models = load_models(settings, live=True)
     log.info("engines", detector=str(models.detector.describe()), embedder=str(models.embedder.describe()))

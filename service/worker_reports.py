@@ -15,11 +15,11 @@ from service.gallery import GalleryUnavailable
 from service.gallery.store import redis_at_work
 from service.ingest import IngestStats
 
-__all__ = ["WorkerReport", "WorkerReports"]
+__all__ = ["REPORT_S", "WORKER_REPORT", "WorkerReport", "WorkerReports"]
 
 log = structlog.get_logger("tapetum.workers")
 
-_REPORT = "tapetum:worker:"  # + id: JSON
+WORKER_REPORT = "tapetum:worker:"  # + id: JSON
 REPORT_S = 15
 """A worker that says nothing for so long is not shown any more."""
 
@@ -43,13 +43,13 @@ class WorkerReports:
         """Say it anew; while Redis is away it is dropped."""
         try:
             with redis_at_work():
-                self._redis.set(_REPORT + report.worker_id, json.dumps(asdict(report)), ex=REPORT_S)
+                self._redis.set(WORKER_REPORT + report.worker_id, json.dumps(asdict(report)), ex=REPORT_S)
         except GalleryUnavailable as error:
             log.debug("worker not reported", reason=str(error))
 
     def read(self, worker_ids: Iterable[str]) -> tuple[WorkerReport, ...]:
         """The last reports of these workers, by id. Raises GalleryUnavailable when Redis cannot serve."""
-        names = [_REPORT + one for one in sorted(worker_ids)]
+        names = [WORKER_REPORT + one for one in sorted(worker_ids)]
         if not names:
             return ()
         with redis_at_work():

@@ -29,11 +29,11 @@ from service.api.access import check_permissions, permissions_of
 from service.api.errors import install_error_handlers
 from service.api.limits import BodyLimit
 from service.api.services import Services
-from service.api.version import package_version
 from service.metrics import API_PREFIX, RequestTimer
 from service.security.gate import Gate
 from service.security.headers import Shell
 from service.settings import Settings
+from service.version import package_version
 
 __all__ = ["create_app"]
 

@@ -23,7 +23,6 @@ from pipeline.types import Image
 from service.api.engines import LoadedDetector, LoadedModel, PhotoEngines
 from service.api.photo_store import PhotoStore
 from service.api.probing import CameraProbe
-from service.api.version import package_version
 from service.audit import AuditLog, Verifier, ViewNotes
 from service.camera_board import CameraHealthReader, CameraRegistry
 from service.erasables import erasables
@@ -41,6 +40,7 @@ from service.gallery import (
 )
 from service.live import LiveHub
 from service.metrics import Metrics
+from service.migrations import migrate
 from service.problems import ProblemError
 from service.redis_server import connect, redis_url
 from service.sealing import KeyMismatchError, KeyRegistry, claimed_sealer
@@ -53,6 +53,7 @@ from service.security.throttle import LoginThrottle
 from service.security.tokens import TokenStore
 from service.settings import Settings
 from service.subjects import SubjectStore, WalkingTimes
+from service.version import package_version
 from service.worker_reports import WorkerReport, WorkerReports
 
 __all__ = ["Loaders", "Services", "build_services"]
@@ -257,8 +258,10 @@ def build_services(settings: Settings, *, loaders: Loaders | None = None) -> Ser
     Raises:
         RedisServerError: nothing answers at the Redis address.
         SettingsError, KeyMismatchError: the keys of encryption at rest are wrong.
+        SchemaError: the data are not of this program's version, and cannot be brought there.
     """
     redis = connect(settings)
+    migrate(redis, settings)
     policy = settings.url_policy
     accounts = AccountStore(redis)
     tokens = TokenStore(redis, accounts)

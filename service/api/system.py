@@ -11,10 +11,10 @@ from models.runtime.engine import EngineDescription
 from service.api.access import SystemReading
 from service.api.schema import EngineInfo, ModelInfo, SystemInfo, WorkerInfo
 from service.api.services import Services
-from service.api.version import package_version
 from service.problems import PROBLEM_RESPONSES
 from service.redis_server import describe
 from service.security.access import Permission
+from service.version import package_version
 from service.worker_reports import WorkerReport
 
 __all__ = ["read_system", "router"]

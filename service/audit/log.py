@@ -18,12 +18,12 @@ import structlog
 
 from service.audit.chain import Entry, Head, Verification, verify_chain
 
-__all__ = ["AuditLog", "AuditUnavailable", "Trail"]
+__all__ = ["AUDIT_HEAD", "AUDIT_STREAM", "AuditLog", "AuditUnavailable", "Trail"]
 
 log = structlog.get_logger("tapetum.audit")
 
-_STREAM = "tapetum:audit"  # stream: <number>-0 -> entry
-_HEAD = "tapetum:audit:head"  # hash: seq, hash
+AUDIT_STREAM = "tapetum:audit"  # stream: <number>-0 -> entry
+AUDIT_HEAD = "tapetum:audit:head"  # hash: seq, hash
 _BATCH = 500
 _ATTEMPTS = 200
 _LOCK_S = 3.0  # to wait behind other threads; while Redis hangs, requests are refused and not queued
@@ -90,7 +90,7 @@ class AuditLog:
         for _ in range(_ATTEMPTS):
             entry = Entry.following(self._head, fields)
             arguments: list[str | int] = [self._head.hash if self._head else "", entry.seq, entry.text, entry.hash]
-            there = cast("list[bytes]", self._append([_STREAM, _HEAD], arguments))
+            there = cast("list[bytes]", self._append([AUDIT_STREAM, AUDIT_HEAD], arguments))
             mine = Head(entry.seq, entry.hash)
             found = Head(int(there[0]), there[1].decode()) if there and there[1] else None
             if not there or found == mine:  # the second: it was taken, and only the answer was lost
@@ -112,14 +112,16 @@ class AuditLog:
 
     def head(self) -> Head | None:
         """The last entry's number and hash, None before the first. May raise ``redis.RedisError``."""
-        seq, digest = cast("list[bytes | None]", self._redis.hmget(_HEAD, "seq", "hash"))
+        seq, digest = cast("list[bytes | None]", self._redis.hmget(AUDIT_HEAD, "seq", "hash"))
         return Head(int(seq), digest.decode()) if seq and digest else None
 
     def lines(self) -> Iterator[bytes]:
         """Every entry's JSON from the first on. May raise ``redis.RedisError``."""
         after = "-"
         while True:
-            batch = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(_STREAM, min=after, count=_BATCH))
+            batch = cast(
+                "list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrange(AUDIT_STREAM, min=after, count=_BATCH)
+            )
             for _, fields in batch:
                 yield fields.get(b"entry", b"")
             if len(batch) < _BATCH:
@@ -129,7 +131,9 @@ class AuditLog:
     def newest(self, before: int | None = None, count: int = _BATCH) -> list[dict[str, Any]]:
         """Entries below a number, newest first. What cannot be read is shown as broken, never left out."""
         top = "+" if before is None else f"({before}-0"
-        batch = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrevrange(_STREAM, max=top, count=count))
+        batch = cast(
+            "list[tuple[bytes, dict[bytes, bytes]]]", self._redis.xrevrange(AUDIT_STREAM, max=top, count=count)
+        )
         return [_shown(position, fields) for position, fields in batch]
 
     def verify(self, head: Head | None = None) -> Verification:

@@ -176,12 +176,15 @@ def _run(
     begun: float | None = None,
 ) -> None:
     """Start worker and API, wait until they answer, say where and how to log in, watch them until told to stop."""
+    from service.migrations import migrate
     from service.redis_server import connect
     from service.sealing import claimed_sealer
     from service.security.accounts import AccountStore
 
     stop = _stop_on_signals()
     client = connect(settings)
+    with progress_line() as progress:
+        migrate(client, settings, progress=progress)
     claimed_sealer(settings, client)  # once here, instead of again and again in processes that end at once
     accounts = AccountStore(client)
     password = accounts.reset_admin() if fresh_password else accounts.ensure_admin()

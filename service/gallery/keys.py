@@ -12,6 +12,7 @@ LONGEST = "tapetum:tracklets:longest"  # longest duration so far, microseconds
 ERASED = "tapetum:tracklets:erased"  # sorted set: id by time of erasure
 CHANGES = "tapetum:changes"  # stream
 HOLDS = "tapetum:tracklets:holds"  # hash: id -> JSON
+MODEL = "tapetum:tracklets:model"  # hash: the model whose vectors are searched
 RETENTION = "tapetum:retention"  # string: who removes what is too old, with an expiry
 
 

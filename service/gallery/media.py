@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -23,12 +24,14 @@ from ulid import ULID
 from pipeline.sealing import HEAD_BYTES, PLAIN, Sealer, SealError
 from service.gallery.records import CAMERA_ID, TRACKLET_ID
 
-__all__ = ["THUMBNAIL_HEIGHT_PX", "MediaError", "MediaStore", "PictureSealError", "make_thumbnail"]
+__all__ = ["MEDIA_KEY", "THUMBNAIL_HEIGHT_PX", "MediaError", "MediaStore", "PictureSealError", "make_thumbnail"]
 
 THUMBNAIL_HEIGHT_PX = 256
 _NO_DIGEST = "0" * 32
 _DIGEST = re.compile(r"[0-9a-f]{32}")
-_KEY = re.compile(rf"{CAMERA_ID.pattern}/\d{{4}}-\d{{2}}-\d{{2}}/{TRACKLET_ID.pattern}/[0-9a-f]{{32}}(\.thumb)?\.jpg")
+MEDIA_KEY = re.compile(
+    rf"{CAMERA_ID.pattern}/\d{{4}}-\d{{2}}-\d{{2}}/{TRACKLET_ID.pattern}/[0-9a-f]{{32}}(\.thumb)?\.jpg"
+)
 
 
 class MediaError(RuntimeError):
@@ -97,12 +100,17 @@ class MediaStore:
 
     def read(self, key: str) -> bytes:
         """Raises KeyError when there is no such picture, ValueError when the key is none of ours."""
-        data = self._stored(key)
+        data = self.stored(key)
         with _media_at_work():
             return self._sealer.open(data, _place(key))
 
-    def _stored(self, key: str, end: int | None = None) -> bytes:
-        """The bytes of a picture's file, all or its first. Raises KeyError when there is none."""
+    def stored(self, key: str, end: int | None = None) -> bytes:
+        """The bytes of a picture's file as they lie there, sealed or not, all or its first.
+
+        Raises:
+            KeyError: there is no such picture.
+            ValueError: the key is none of ours.
+        """
         path = self._path(key)
         with _media_at_work():
             try:
@@ -155,12 +163,12 @@ class MediaStore:
         folder_key, done = folder_of.rpartition("/")[0], 0
         for name in self._names(self._path(folder_of).rpartition("/")[0]):
             key = f"{folder_key}/{name}"
-            if not _KEY.fullmatch(key):
+            if not MEDIA_KEY.fullmatch(key):
                 continue
             with contextlib.suppress(KeyError):  # deleted a moment ago
-                if self._stored(key, HEAD_BYTES).startswith(self._sealer.prefix):
+                if self.stored(key, HEAD_BYTES).startswith(self._sealer.prefix):
                     continue
-                data = self._stored(key)
+                data = self.stored(key)
                 with _media_at_work():
                     sealed = self._sealer.reseal(data, _place(key))
                     if sealed is None:
@@ -172,6 +180,15 @@ class MediaStore:
                 done += 1
         return done
 
+    def room_bytes(self) -> int | None:
+        """What is free on the disk of a local store; None where nobody can say."""
+        if not self._local:
+            return None
+        folder = Path(self._base)
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free
+
     def tracklet_folders(self, batch: int, *, older_than: datetime) -> Iterator[dict[str, str]]:
         """Every tracklet that has pictures, `batch` at a time: a key that names its folder by the tracklet's id.
 
@@ -182,7 +199,7 @@ class MediaStore:
             for day in self._names(f"{self._base}/{camera}") if CAMERA_ID.fullmatch(camera) else ():
                 for tracklet in self._names(f"{self._base}/{camera}/{day}"):
                     key = f"{camera}/{day}/{tracklet}/{_NO_DIGEST}.jpg"
-                    if not _KEY.fullmatch(key) or ULID.from_str(tracklet).datetime >= older_than:
+                    if not MEDIA_KEY.fullmatch(key) or ULID.from_str(tracklet).datetime >= older_than:
                         continue
                     found[tracklet] = key
                     if len(found) == batch:
@@ -199,7 +216,7 @@ class MediaStore:
                 return []
 
     def _path(self, key: str) -> str:
-        if not _KEY.fullmatch(key):
+        if not MEDIA_KEY.fullmatch(key):
             raise ValueError(f"media key: expected camera/date/tracklet/digest.jpg, got {key[:120]!r}")
         return f"{self._base}/{key}"
 

@@ -7,7 +7,6 @@ so that they forget what went since.
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +21,8 @@ from service.gallery.erasable import Erasable
 from service.gallery.erasure import Eraser, compact
 from service.gallery.holds import Holds
 from service.gallery.media import MediaError, MediaStore
-from service.gallery.store import Gallery, GalleryUnavailable, redis_at_work
+from service.gallery.store import Gallery, GalleryUnavailable
+from service.lease import Lease
 
 __all__ = ["Retention", "Swept"]
 
@@ -70,10 +70,10 @@ class Retention:
         on_swept: Callable[[Swept], object] = lambda _: None,
         elsewhere: Sequence[Erasable] = (),
     ) -> None:
-        self._redis, self._gallery, self._media, self._holds = client, gallery, media, holds
+        self._gallery, self._media, self._holds = gallery, media, holds
         self._eraser = Eraser(client, gallery, media, holds, elsewhere)
         self._default_days, self._keep_days, self._on_swept = default_days, keep_days, on_swept
-        self._token = secrets.token_hex(8)
+        self._lease = Lease(client, keys.RETENTION, _LEASE_S)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._tidying_due_s = 0.0
@@ -102,7 +102,7 @@ class Retention:
 
     def sweep(self, now: datetime) -> Swept:
         """Remove what is older than it may be at `now`; nothing while another process does so."""
-        if not self._lease():
+        if not self._lease.take():
             return Swept()
         records = pictures = held = orphans = 0
         by_camera = self._keep_days()
@@ -118,7 +118,7 @@ class Retention:
                     self._eraser.forget(free)
                     self._files_remember = True
                     records, pictures = records + gone, pictures + files
-                if self._stop.wait(_PAUSE_S) or not self._lease():
+                if self._stop.wait(_PAUSE_S) or not self._lease.take():
                     return Swept(records, pictures, 0, held)
         if time.monotonic() >= self._tidying_due_s:
             self._tidying_due_s = time.monotonic() + _TIDYING_EVERY_S
@@ -134,16 +134,6 @@ class Retention:
         for batch in self._media.tracklet_folders(_BATCH, older_than=now - _ORPHAN_AGE):
             there = self._gallery.present(list(batch))
             removed += sum(self._media.delete_tracklet(key) for one, key in batch.items() if one not in there)
-            if self._stop.wait(_PAUSE_S) or not self._lease():
+            if self._stop.wait(_PAUSE_S) or not self._lease.take():
                 break
         return removed
-
-    def _lease(self) -> bool:
-        """Take or renew the lease; False while another process has it."""
-        with redis_at_work():
-            if self._redis.set(keys.RETENTION, self._token, nx=True, ex=_LEASE_S):
-                return True
-            if self._redis.get(keys.RETENTION) != self._token.encode():
-                return False
-            self._redis.expire(keys.RETENTION, _LEASE_S)
-            return True

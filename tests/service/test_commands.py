@@ -24,7 +24,7 @@ def tapetum(*arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str
 
 def test_help_names_the_commands_and_is_quick_to_import() -> None:
     shown = tapetum("--help").stdout
-    running = "demo serve worker api cameras users tokens audit password search"
+    running = "demo serve worker api cameras users tokens audit password search backup restore"
     for command in f"{running} track embed weights export bench train evaluate data synth".split():
         assert f" {command} " in shown
     heavy = "import sys, service.cli; print([m for m in ('torch', 'cv2', 'nicegui', 'faiss') if m in sys.modules])"
