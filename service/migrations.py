@@ -119,7 +119,7 @@ def _name_model(client: redis.Redis) -> None:
         example.update(known)
     if found:
         (model, _), *_ = found.most_common(1)
-        vector = cast("bytes", client.hget(keys.record(example[model]), "vector"))
+        vector = cast("bytes | None", client.hget(keys.record(example[model]), "vector")) or b""
         size = len(vector) - (SEAL_BYTES if is_sealed(vector) else 0)
         models.switch(GalleryModel(model.decode(), size // 2, label=""))
 

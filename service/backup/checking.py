@@ -139,7 +139,7 @@ class _Check:
         absent: set[str] = set()
         for line in lines_of(data):
             if "media" in line:
-                key, size = str(line["media"]), line.get("size")
+                key, size = str(line["media"]), int(line.get("size", -1))
                 if (line.get("sha256"), size) not in waiting.get(key, ()):
                     raise BackupError(f"the backup is damaged: the picture {key[:200]} is not the one that was saved")
                 named.add(key)

@@ -9,7 +9,7 @@ out, because they follow from them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -21,7 +21,7 @@ import redis
 from service.audit import AuditLog, Trail, Verification, verify_chain
 from service.audit.log import AUDIT_HEAD, AUDIT_STREAM
 from service.backup.archive import CHUNK_NAME, MANIFEST_NAME, MEDIA, ArchiveWriter, BackupError, new_file
-from service.backup.keyspace import Line, all_names, dumped, encoded, is_passing, stream_lines
+from service.backup.keyspace import Line, all_names, decoded, dumped, encoded, is_passing, stream_lines
 from service.backup.manifest import Manifest
 from service.backup.sightings import comes_otherwise, pictures_of
 from service.gallery import MediaStore, keys
@@ -159,9 +159,7 @@ class _Writing:
             fields = again
         name = tracklet_id.encode()
         if not fields:
-            if name in self.ids:
-                self.ids.remove(name)
-                self._line({"gone": tracklet_id})
+            self._gone([name])
             return
         lines: list[Line] = []
         for key, data in pictures.items():
@@ -203,8 +201,16 @@ class _Writing:
         seen: set[str] = set()
         for line in dumped(self.client, [*names, keys.ERASED]):
             seen.add(line["key"])
+            if line["key"] == keys.ERASED:
+                self._gone(decoded(one) for one, _ in line["items"])
             self._line(line)
         return len(seen)
+
+    def _gone(self, names: Iterable[bytes]) -> None:
+        """Sightings that were written and have been erased since."""
+        for name in self.ids.intersection(names):
+            self.ids.remove(name)
+            self._line({"gone": name.decode()})
 
     # -- chunks ----------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -20,6 +21,7 @@ import redis
 from support.api_world import PASSWORD, record_of
 from ulid import ULID
 
+from pipeline.sealing import Sealer
 from service.audit import AuditLog, Trail
 from service.backup import BackupError, Manifest, restore, write_backup
 from service.backup.archive import MANIFEST_NAME, ArchiveWriter, read_members
@@ -239,6 +241,21 @@ def test_a_broken_audit_log_is_saved_as_it_is_and_told(small: Place, target: Pla
     assert not manifest.audit_intact
     target.restore(path)
     assert not AuditLog(target.client).verify().intact
+
+
+def test_what_is_encrypted_stays_so_and_needs_no_key_on_the_way(small: Place, target: Place) -> None:
+    sealer = Sealer([bytes(range(32))])
+    media = MediaStore((small.folder / "media").as_uri(), sealer)
+    record = record_of(media, "white", number=70)
+    Gallery(small.client, sealer).put(record)
+    path = small.save()
+    picture, vector = media.read(record.crops[0].key), record.vector.astype("<f2").tobytes()
+    assert picture not in path.read_bytes()
+    assert base64.b64encode(vector) not in path.read_bytes()
+    target.restore(path)
+    assert Gallery(target.client, sealer).get(record.id) == record
+    assert Gallery(target.client).get(record.id) is None
+    assert MediaStore((target.folder / "media").as_uri(), sealer).read(record.crops[0].key) == picture
 
 
 # -- files that are none ---------------------------------------------------------------------------

@@ -110,7 +110,7 @@ def test_without_a_backup_nothing_is_changed(
     def away(*_: Any) -> None:
         raise MediaError("no answer")
 
-    monkeypatch.setattr(MediaStore, "read", away)
+    monkeypatch.setattr(MediaStore, "stored", away)
     gallery = Gallery(client)
     crop = record(30)
     key = MediaStore.key(crop.camera_id, crop.started_at, crop.id, "0" * 32)
