@@ -22,6 +22,7 @@ from service.commands import (
     bench,
     data,
     evaluate,
+    exports,
     gallery,
     rekey,
     serve,
@@ -49,6 +50,7 @@ audit.register(app)
 gallery.register(app)
 rekey.register()
 backup.register(app)
+exports.register(app)
 app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
 app.add_typer(synth.app, name="synth")

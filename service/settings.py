@@ -111,6 +111,11 @@ class Settings(BaseSettings):
     def media_base(self) -> str:
         return self.media_url or (self.data_dir / "media").as_uri()
 
+    @property
+    def exports_dir(self) -> Path:
+        """Of exported cases, which several API processes share."""
+        return self.data_dir / "exports"
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -12,7 +12,9 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from service.api import (
     audit,
     cameras,
+    cases,
     erasures,
+    exports,
     health,
     live,
     photos,
@@ -42,6 +44,8 @@ _TAGS = [
     {"name": "cameras", "description": "Add, test, watch and remove cameras."},
     {"name": "tracklets", "description": "Sightings: one person, one camera, one stretch of time."},
     {"name": "subjects", "description": "Persons as far as people have decided: sightings that were confirmed."},
+    {"name": "cases", "description": "What somebody gathers about a question: notes, sightings, subjects."},
+    {"name": "exports", "description": "Cases as signed files, without bystanders."},
     {"name": "erasure", "description": "Sightings erased for good, and legal holds."},
     {"name": "photos", "description": "Find the persons of a photo, to search with them. Photos are not kept."},
     {"name": "search", "description": "Rank the gallery's sightings by likeness. Evidence, never proof."},
@@ -93,7 +97,7 @@ def create_app(settings: Settings, services: Services, *, dashboard: bool = True
     api = APIRouter(prefix=API_PREFIX)
     for part in (session, cameras, live, tracklets, erasures, photos, search, searches, users, tokens, audit, system):
         api.include_router(part.router)
-    for part in (subjects,):
+    for part in (subjects, cases, exports):
         api.include_router(part.router)
     app.include_router(health.router)
     app.include_router(api)

@@ -15,6 +15,8 @@ from pipeline.camera import CameraConfig, CameraHealth, CameraPosition
 from pipeline.camera_url import mask_url
 from service.api.photo_store import StoredPhoto
 from service.api.probing import CameraProbe, without_place
+from service.api.scoped_cases import ScopedCases
+from service.api.scoped_exports import ScopedExports
 from service.api.scoped_searches import ScopedSearches, search_problems, told_search
 from service.api.scoped_subjects import ScopedSubjects
 from service.audit import Trail
@@ -390,6 +392,16 @@ class Scoped:
     def searches(self) -> ScopedSearches:
         """The account's stored searches."""
         return ScopedSearches(self._services, self)
+
+    @property
+    def cases(self) -> ScopedCases:
+        """The cases that the account takes part in."""
+        return ScopedCases(self._services, self, self._require_now)
+
+    @property
+    def exports(self) -> ScopedExports:
+        """Exports of those cases."""
+        return ScopedExports(self._services, self, self._require_now)
 
     @property
     def subjects(self) -> ScopedSubjects:

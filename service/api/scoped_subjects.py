@@ -23,9 +23,9 @@ from service.subjects import (
     SubjectRefused,
     Timeline,
     Walking,
-    WalkingRules,
     timeline_of,
 )
+from service.subjects.seen import seen_of
 from service.subjects.timeline import conflicts_with
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from service.api.scoped import Scoped
     from service.api.services import Services
 
-__all__ = ["FoundProposal", "ScopedSubjects", "seen_of"]
+__all__ = ["FoundProposal", "ScopedSubjects"]
 
 MAX_EXAMPLES = 20  # of one search
 _CHUNK = 100
@@ -197,12 +197,7 @@ class ScopedSubjects:
 
     def walking(self) -> Walking:
         """What is known about the ways between cameras."""
-        settings = self.services.settings
-        return Walking(
-            WalkingRules(settings.max_speed_mps, settings.camera_view_m, settings.clock_slack_s),
-            {c.id: c.position for c in self.services.camera_configs() if c.position is not None},
-            self.services.walking_times.all(),
-        )
+        return self.services.walking()
 
     def walking_times(self) -> dict[tuple[str, str], float]:
         """Of pairs of cameras that are both in scope."""
@@ -256,23 +251,6 @@ class ScopedSubjects:
 
     def _shown(self, subject: Subject) -> Subject:
         return seen_of(subject, self._access) or replace(subject, confirmed={}, rejected={})
-
-
-def seen_of(subject: Subject, access: Access) -> Subject | None:
-    """What an account sees of a subject; None where there is none for it.
-
-    One without any sighting is there for its maker and for who sees all cameras.
-    """
-    if access.cameras is None:
-        return subject
-    confirmed = {one: d for one, d in subject.confirmed.items() if access.sees(d.camera_id)}
-    if not confirmed and (subject.confirmed or subject.account != access.account):
-        return None
-    return replace(
-        subject,
-        confirmed=confirmed,
-        rejected={one: d for one, d in subject.rejected.items() if access.sees(d.camera_id)},
-    )
 
 
 def _decided(subject: Subject, decision: dict[str, Decision], *, confirmed: bool) -> Subject:

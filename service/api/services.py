@@ -25,6 +25,9 @@ from service.api.photo_store import PhotoStore
 from service.api.probing import CameraProbe
 from service.audit import AuditLog, Verifier, ViewNotes
 from service.camera_board import CameraHealthReader, CameraRegistry
+from service.cases import CaseStore, Exporter, ExportStore
+from service.cases.exporter import ExportParts
+from service.cases.signing import SigningKey
 from service.erasables import erasables
 from service.gallery import (
     Arrivals,
@@ -41,6 +44,7 @@ from service.gallery import (
 from service.live import LiveHub
 from service.metrics import Metrics
 from service.migrations import migrate
+from service.photos import PersonDetector
 from service.problems import ProblemError
 from service.redis_server import connect, redis_url
 from service.sealing import KeyMismatchError, KeyRegistry, claimed_sealer
@@ -52,7 +56,7 @@ from service.security.sessions import SessionStore
 from service.security.throttle import LoginThrottle
 from service.security.tokens import TokenStore
 from service.settings import Settings
-from service.subjects import SubjectStore, WalkingTimes
+from service.subjects import SubjectStore, Walking, WalkingRules, WalkingTimes
 from service.version import package_version
 from service.worker_reports import WorkerReport, WorkerReports
 
@@ -99,6 +103,8 @@ class Services:
     searches: Searches
     subjects: SubjectStore
     walking_times: WalkingTimes
+    cases: CaseStore
+    exports: ExportStore
     url_policy: UrlPolicy
     audit: AuditLog
     views: ViewNotes
@@ -128,6 +134,7 @@ class Services:
             elsewhere=erasables(self.redis, self.settings),
         )
         self.keys = KeyRegistry(self.redis, self.sealer)
+        self.exporter = Exporter(self._export_parts())
         self._names: tuple[float, dict[str, str]] = (-NAMES_KEPT_S, {})
         self._closed = threading.Event()
 
@@ -139,12 +146,14 @@ class Services:
         self.views.start()
         self.engines.start()
         self.retention.start()
+        self.exporter.start()
 
     def close(self) -> None:
         self._closed.set()
         if self.follower is not None:
             self.follower.stop()
         self.retention.stop()
+        self.exporter.stop()
         self.views.stop()
         self.redis.close()
 
@@ -166,6 +175,42 @@ class Services:
         self.metrics.retention_removed.inc(swept.records)
         self.audit.append(
             "retention", records=swept.records, pictures=swept.pictures, orphans=swept.orphans, held=swept.held
+        )
+
+    def export_key(self) -> SigningKey:
+        """The key of this installation, made when it is first needed."""
+        return SigningKey.of_folder(self.settings.data_dir)
+
+    def _export_parts(self) -> ExportParts:
+        return ExportParts(
+            store=self.exports,
+            cases=self.cases,
+            subjects=self.subjects,
+            gallery=self.gallery,
+            media=self.media,
+            audit=self.audit,
+            key=self.export_key,
+            detector=self._detector,
+            camera_names=self.camera_names,
+            walking=self.walking,
+            version=package_version(),
+        )
+
+    def _detector(self, timeout_s: float) -> PersonDetector | None:
+        """Waits for it while it is being loaded. Raises LookupError when it cannot be."""
+        if self.engines.detector is None:
+            self.engines.wait(timeout_s)
+        if self.engines.detector is None and self.engines.state == "failed":
+            raise LookupError("detector")
+        return self.engines.detector.detector if self.engines.detector is not None else None
+
+    def walking(self) -> Walking:
+        """What is known about the ways between cameras."""
+        s = self.settings
+        return Walking(
+            WalkingRules(s.max_speed_mps, s.camera_view_m, s.clock_slack_s),
+            {c.id: c.position for c in self.camera_configs() if c.position is not None},
+            self.walking_times.all(),
         )
 
     # -- what the routes ask ---------------------------------------------------------------------
@@ -290,6 +335,8 @@ def build_services(settings: Settings, *, loaders: Loaders | None = None) -> Ser
         ),
         subjects=SubjectStore(redis),
         walking_times=WalkingTimes(redis),
+        cases=CaseStore(redis),
+        exports=ExportStore(redis, settings.exports_dir),
         url_policy=policy,
         audit=audit,
         views=ViewNotes(audit),

@@ -41,7 +41,7 @@ from service.problems import PROBLEM_RESPONSES, Problem
 from service.subjects import Decision, Timeline
 from service.subjects import Subject as SubjectRecord
 
-__all__ = ["router"]
+__all__ = ["router", "subject_shown"]
 
 router = APIRouter(tags=["subjects"], responses=PROBLEM_RESPONSES)
 SubjectIdPath = Path(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$", examples=["01K9ZB3Q0V5W1T8R6J2N4M7XCD"])
@@ -66,7 +66,7 @@ async def list_subjects(
     def read() -> SubjectPage:
         found, after = scoped.subjects.page(limit, cursor)
         names = scoped.camera_names()
-        return SubjectPage(items=[_shown(one, names, with_sightings=False) for one in found], next_cursor=after)
+        return SubjectPage(items=[subject_shown(one, names, with_sightings=False) for one in found], next_cursor=after)
 
     return await run_in_threadpool(read)
 
@@ -87,7 +87,7 @@ async def add_subject(
         made, new = scoped.subjects.add(request.name, request.tracklet_ids, key, request)
         response.status_code = status.HTTP_201_CREATED if new else status.HTTP_200_OK
         response.headers["Location"] = f"/api/v1/subjects/{made.id}"
-        return _shown(made, scoped.camera_names())
+        return subject_shown(made, scoped.camera_names())
 
     return await run_in_threadpool(make)
 
@@ -95,13 +95,13 @@ async def add_subject(
 @router.get("/subjects/{subject_id}", operation_id="get_subject", summary="One subject", responses=_MISSING)
 async def get_subject(scoped: Viewing, subject_id: str = SubjectIdPath) -> Subject:
     """An id of a subject that was merged answers with the one it is now; see `previous_ids`."""
-    return await run_in_threadpool(lambda: _shown(scoped.subjects.get(subject_id), scoped.camera_names()))
+    return await run_in_threadpool(lambda: subject_shown(scoped.subjects.get(subject_id), scoped.camera_names()))
 
 
 @router.patch("/subjects/{subject_id}", operation_id="rename_subject", summary="Name a subject", responses=_CHANGING)
 async def rename(change: SubjectChange, scoped: ManagingSubjects, subject_id: str = SubjectIdPath) -> Subject:
     def do() -> Subject:
-        return _shown(scoped.subjects.rename(subject_id, change.revision, change.name), scoped.camera_names())
+        return subject_shown(scoped.subjects.rename(subject_id, change.revision, change.name), scoped.camera_names())
 
     return await run_in_threadpool(do)
 
@@ -136,7 +136,9 @@ async def decide(
 
     def do() -> Subject:
         confirmed = request.decision == "confirmed"
-        return _shown(scoped.subjects.decide(subject_id, tracklet_id, confirmed=confirmed), scoped.camera_names())
+        return subject_shown(
+            scoped.subjects.decide(subject_id, tracklet_id, confirmed=confirmed), scoped.camera_names()
+        )
 
     return await run_in_threadpool(do)
 
@@ -151,7 +153,7 @@ async def withdraw(
     scoped: ManagingSubjects, subject_id: str = SubjectIdPath, tracklet_id: str = TrackletIdPath
 ) -> Subject:
     def do() -> Subject:
-        return _shown(scoped.subjects.withdraw(subject_id, tracklet_id), scoped.camera_names())
+        return subject_shown(scoped.subjects.withdraw(subject_id, tracklet_id), scoped.camera_names())
 
     return await run_in_threadpool(do)
 
@@ -164,7 +166,7 @@ async def merge(request: SubjectMerge, scoped: ManagingSubjects, subject_id: str
 
     def do() -> Subject:
         merged = scoped.subjects.merge(subject_id, request.revision, request.other_id, request.other_revision)
-        return _shown(merged, scoped.camera_names())
+        return subject_shown(merged, scoped.camera_names())
 
     return await run_in_threadpool(do)
 
@@ -181,7 +183,7 @@ async def split(request: SubjectSplit, scoped: ManagingSubjects, subject_id: str
 
     def do() -> Subject:
         made = scoped.subjects.split(subject_id, request.revision, request.tracklet_ids, request.name)
-        return _shown(made, scoped.camera_names())
+        return subject_shown(made, scoped.camera_names())
 
     return await run_in_threadpool(do)
 
@@ -333,7 +335,8 @@ def timeline_shown(subject_id: str, timeline: Timeline, scoped: Scoped) -> Subje
     )
 
 
-def _shown(subject: SubjectRecord, names: Mapping[str, str], *, with_sightings: bool = True) -> Subject:
+def subject_shown(subject: SubjectRecord, names: Mapping[str, str], *, with_sightings: bool = True) -> Subject:
+    """A subject as the API tells of it."""
     sightings = [
         *_sightings(subject.confirmed, "confirmed", names),
         *_sightings(subject.rejected, "rejected", names),

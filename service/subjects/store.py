@@ -107,14 +107,31 @@ class SubjectStore:
 
     def get(self, subject_id: str) -> Subject:
         """The subject that has, or had, this id. Raises SubjectMissing."""
-        with redis_at_work():
-            text = cast("bytes | None", self._redis.hget(_SUBJECTS, subject_id))
-            if text is None:
-                now = cast("bytes | None", self._redis.hget(_MOVED, subject_id))
-                text = cast("bytes | None", self._redis.hget(_SUBJECTS, now.decode())) if now else None
-        if text is None:
+        found = self.get_many([subject_id])
+        if not found:
             raise SubjectMissing(subject_id)
-        return Subject.from_text(text)
+        return found[subject_id]
+
+    def get_many(self, subject_ids: Sequence[str]) -> dict[str, Subject]:
+        """Subjects by the ids that they have, or had; what is not there is left out."""
+        if not subject_ids:
+            return {}
+        texts = self._texts(subject_ids)
+        lost = [one for one in subject_ids if one not in texts]
+        if lost:
+            with redis_at_work():
+                now = cast("list[bytes | None]", self._redis.hmget(_MOVED, lost))
+            moved = {one: new.decode() for one, new in zip(lost, now, strict=True) if new is not None}
+            there = self._texts(list(moved.values()))
+            texts |= {one: there[new] for one, new in moved.items() if new in there}
+        return {one: Subject.from_text(text) for one, text in texts.items()}
+
+    def _texts(self, ids: Sequence[str]) -> dict[str, bytes]:
+        if not ids:
+            return {}
+        with redis_at_work():
+            found = cast("list[bytes | None]", self._redis.hmget(_SUBJECTS, list(ids)))
+        return {one: text for one, text in zip(ids, found, strict=True) if text is not None}
 
     def newest(self, before: str | None, count: int) -> list[Subject]:
         """Subjects made before the one with an id, newest first. One that cannot be read is left out and logged."""

@@ -69,6 +69,21 @@ CALLS = {
     "lift_hold": Call("DELETE", "/api/v1/tracklets/{tracklet}/hold"),
     "find_persons_in_photo": Call("POST", "/api/v1/photos", files={"photo": ("x.png", b"no photo", "image/png")}),
     "search": Call("POST", "/api/v1/search", {"examples": [{"tracklet_id": "{tracklet}"}]}),
+    "list_cases": Call("GET", "/api/v1/cases"),
+    "add_case": Call("POST", "/api/v1/cases", {"title": "x", "members": ["nobody-there"]}),
+    "get_case": Call("GET", f"/api/v1/cases/{NO_TRACKLET}"),
+    "change_case": Call("PATCH", f"/api/v1/cases/{NO_TRACKLET}", {"revision": 1, "title": "x"}),
+    "remove_case": Call("DELETE", f"/api/v1/cases/{NO_TRACKLET}", params={"revision": 1}),
+    "list_notes": Call("GET", f"/api/v1/cases/{NO_TRACKLET}/notes"),
+    "add_note": Call("POST", f"/api/v1/cases/{NO_TRACKLET}/notes", {"text": "x"}),
+    "list_pins": Call("GET", f"/api/v1/cases/{NO_TRACKLET}/pins"),
+    "pin": Call("POST", f"/api/v1/cases/{NO_TRACKLET}/pins", {"tracklet_ids": ["{tracklet}"]}),
+    "unpin": Call("DELETE", f"/api/v1/cases/{NO_TRACKLET}/pins/{{tracklet}}"),
+    "export_case": Call("POST", f"/api/v1/cases/{NO_TRACKLET}/exports", {"reason": "a test"}),
+    "list_exports": Call("GET", f"/api/v1/cases/{NO_TRACKLET}/exports"),
+    "get_export": Call("GET", f"/api/v1/cases/{NO_TRACKLET}/exports/{NO_TRACKLET}"),
+    "fetch_export": Call("GET", f"/api/v1/cases/{NO_TRACKLET}/exports/{NO_TRACKLET}/file"),
+    "remove_export": Call("DELETE", f"/api/v1/cases/{NO_TRACKLET}/exports/{NO_TRACKLET}"),
     "list_subjects": Call("GET", "/api/v1/subjects"),
     "add_subject": Call("POST", "/api/v1/subjects", {"tracklet_ids": ["{tracklet}"]}),
     "get_subject": Call("GET", f"/api/v1/subjects/{NO_TRACKLET}"),
@@ -126,6 +141,7 @@ ALLOWED: dict[Role, set[str]] = {
         "watch_camera", "list_tracklets", "get_tracklet", "get_tracklet_crop", "get_tracklet_thumbnail", "search",
         "create_search", "list_searches", "get_search", "group_search", "refresh_search", "delete_search",
         "judge_match", "unjudge_match",
+        "list_cases", "get_case", "list_notes", "list_pins",
         "list_subjects", "get_subject", "propose_links", "get_subject_timeline", "list_walking_times",
         "change_own_password", "list_tokens", "add_token", "revoke_token",
     },
@@ -133,7 +149,8 @@ ALLOWED: dict[Role, set[str]] = {
 ALLOWED[Role.OPERATOR] = ALLOWED[Role.VIEWER] | {"find_persons_in_photo", "test_camera"}
 ALLOWED[Role.OPERATOR] |= {
     "add_subject", "rename_subject", "remove_subject", "decide_tracklet", "withdraw_tracklet", "merge_subjects",
-    "split_subject",
+    "split_subject", "add_case", "change_case", "remove_case", "add_note", "pin", "unpin",
+    "export_case", "list_exports", "get_export", "fetch_export", "remove_export",
 }  # fmt: skip
 ALLOWED[Role.ADMIN] = set(CALLS) - OPEN
 OF_EVERY_CAMERA = {
