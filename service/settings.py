@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     search_days: float = Field(7.0, gt=0, le=365, description="Kept searches go so long after their last answer.")
     search_reason_required: bool = Field(False, description="A search must say why; the reason goes to the audit log.")
 
+    two_person_confirmation: bool = Field(
+        False, description="A sighting is confirmed, and subjects are merged, when a second account says so too."
+    )
+
     detector: str = Field("yolov7", description="yolov7, yolov7-tiny, or any file or name that Ultralytics loads.")
     detector_confidence: float = Field(0.4, gt=0, lt=1)
     detector_size_px: int = Field(

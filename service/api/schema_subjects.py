@@ -12,6 +12,7 @@ from service.api.schema import CameraId, Closed, PlainText, SearchFilters, Track
 __all__ = [
     "ConflictInfo",
     "DecisionRequest",
+    "PendingMerge",
     "Proposal",
     "Proposals",
     "ProposalsRequest",
@@ -65,8 +66,20 @@ class SubjectSighting(BaseModel):
     tracklet_id: str
     camera_id: str
     camera_name: str
-    decision: Literal["confirmed", "rejected"]
-    account: str = Field(description="Who decided.")
+    decision: Literal["confirmed", "pending", "rejected"] = Field(
+        description="Pending: one person confirmed it, and a second one has to."
+    )
+    account: str = Field(description="Who decided; of a pending one, who proposed it.")
+    at: datetime
+    proposed_by: str | None = Field(description="Of two who confirmed it, the first.")
+    proposed_at: datetime | None
+
+
+class PendingMerge(BaseModel):
+    """Somebody wants to merge another subject into this one, and a second person has to agree."""
+
+    subject_id: str
+    account: str
     at: datetime
 
 
@@ -81,9 +94,11 @@ class Subject(BaseModel):
     created_at: datetime
     changed_at: datetime
     confirmed_count: int = Field(description="Of the cameras that the account sees.")
+    pending_count: int = Field(description="That wait for a second person, likewise.")
     previous_ids: list[str] = Field(description="Subjects that were merged into this one; each still leads here.")
     split_from: str | None = Field(description="The subject that these sightings were taken out of.")
     sightings: list[SubjectSighting] | None = Field(None, description="Only when one subject is asked for.")
+    pending_merges: list[PendingMerge] | None = Field(None, description="Likewise.")
 
 
 class SubjectPage(BaseModel):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from service.security.people import recorded
 from service.subjects import (
     Conflict,
     Decision,
+    Proposed,
     Subject,
     SubjectConflict,
     SubjectMissing,
@@ -69,14 +70,16 @@ class ScopedSubjects:
     scoped: Scoped
     require: Callable[[Permission], None]
 
-    def page(self, limit: int, cursor: str | None) -> tuple[list[Subject], str | None]:
-        """Newest first, and the id to go on below."""
+    def page(self, limit: int, cursor: str | None, *, only_pending: bool = False) -> tuple[list[Subject], str | None]:
+        """Newest first, and the id to go on below; only those where something waits for a second person, by choice."""
         self.require(Permission.VIEW)
         found: list[Subject] = []
         while True:
             chunk = self.services.subjects.newest(cursor, _CHUNK)
             for subject in chunk:
                 seen = seen_of(subject, self._access)
+                if seen is not None and only_pending and not (seen.pending or self._merges_in_sight(seen)):
+                    continue
                 if seen is not None and len(found) == limit:
                     return found, found[-1].id
                 found += [seen] if seen is not None else []
@@ -91,7 +94,7 @@ class ScopedSubjects:
             seen = seen_of(self.services.subjects.get(subject_id), self._access)
         if seen is None:
             raise _not_found()
-        return seen
+        return replace(seen, pending_merges=self._merges_in_sight(seen))
 
     def add(
         self, name: str | None, tracklet_ids: Sequence[str], key: str | None, request: BaseModel
@@ -102,18 +105,29 @@ class ScopedSubjects:
         account = self._access.account
         subject_id = id_for(self.services.redis, account, "subject", key, request)
         told = {"subject": subject_id, "name": name, "tracklets": list(decisions)}
+        pending = self._two_persons
+        if pending:
+            self._check_free(decisions, None)
         with _problems(), recorded(self.services.audit, "subject.add", self.scoped.trail, **told):
-            made, new = self.services.subjects.add(subject_id, name, account, decisions)
+            made, new = self.services.subjects.add(subject_id, name, account, decisions, pending=pending)
+        if new and pending:
+            self._note("subject.pending", made.id, tracklets=list(decisions), proposed_by=account)
         return self._shown(made), new
 
     def rename(self, subject_id: str, revision: int, name: str | None) -> Subject:
         return self._change("subject.rename", subject_id, revision, lambda s: replace(s, name=name), name=name)
 
     def decide(self, subject_id: str, tracklet_id: str, *, confirmed: bool) -> Subject:
-        """Confirm a sighting or reject it; the latest decision counts."""
+        """Confirm a sighting or reject it; the latest decision counts.
+
+        Where two have to confirm, the first one proposes it and somebody else confirms it; the same person again
+        changes nothing.
+        """
         self.require(Permission.SUBJECTS)
-        self.get(subject_id)
+        seen = self.get(subject_id)
         decision = self._decisions([tracklet_id])
+        if confirmed and self._two_persons:
+            return self._confirm_as_one_of_two(seen.id, tracklet_id, decision)
         return self._change(
             "subject.confirm" if confirmed else "subject.reject",
             subject_id,
@@ -122,23 +136,80 @@ class ScopedSubjects:
             tracklet=tracklet_id,
         )
 
+    def _confirm_as_one_of_two(self, subject_id: str, tracklet_id: str, decision: dict[str, Decision]) -> Subject:
+        self._check_free(decision, subject_id)
+        before: list[Subject] = []
+
+        def change(subject: Subject) -> Subject:
+            before[:] = [subject]
+            return subject.confirmed_by_two(decision)
+
+        after = self._change("subject.confirm", subject_id, None, change, tracklet=tracklet_id)
+        now = after.confirmed.get(tracklet_id)
+        if after.revision == before[0].revision:
+            return after
+        if now is not None and now.proposed is not None:
+            two = {"proposed_by": now.proposed.account, "confirmed_by": now.account}
+            self._note("subject.confirmed", after.id, tracklet=tracklet_id, **two)
+        elif tracklet_id in after.pending:
+            self._note("subject.pending", after.id, tracklets=[tracklet_id], proposed_by=self._access.account)
+        return after
+
     def withdraw(self, subject_id: str, tracklet_id: str) -> Subject:
         """Take back whatever was decided about a sighting."""
         self.require(Permission.SUBJECTS)
         seen = self.get(subject_id)
-        if tracklet_id not in seen.confirmed and tracklet_id not in seen.rejected:
+        if not any(tracklet_id in decided for decided in (seen.confirmed, seen.pending, seen.rejected)):
             raise ProblemError(404, "tracklet-not-found", "Nothing was decided about such a sighting.")
         return self._change(
             "subject.withdraw", subject_id, None, lambda s: s.without([tracklet_id]), tracklet=tracklet_id
         )
 
     def merge(self, subject_id: str, revision: int, other_id: str, other_revision: int) -> Subject:
-        """Take another subject into this one; its id leads here from now on."""
+        """Take another subject into this one; its id leads here from now on.
+
+        Where two have to confirm, the first one proposes it, and somebody else does it.
+        """
         self.require(Permission.SUBJECTS)
         kept, other = self.get(subject_id), self.get(other_id)
+        if self._two_persons and kept.id != other.id:
+            proposed = kept.pending_merges.get(other.id) or other.pending_merges.get(kept.id)
+            if proposed is None or proposed.account == self._access.account:
+                return self._propose_merge(kept, revision, other, other_revision, proposed)
         told = {"subject": kept.id, "other": other.id}
         with _problems(), recorded(self.services.audit, "subject.merge", self.scoped.trail, **told):
             return self._shown(self.services.subjects.merge(kept.id, revision, other.id, other_revision))
+
+    def _propose_merge(
+        self, kept: Subject, revision: int, other: Subject, other_revision: int, before: Proposed | None
+    ) -> Subject:
+        """One's own proposal stays as it is."""
+        if before is not None:
+            return kept
+        if other.revision != other_revision:
+            raise _changed()
+        proposed = Proposed(self._access.account, datetime.now(UTC))
+        return self._change(
+            "subject.merge.propose",
+            kept.id,
+            revision,
+            lambda s: replace(s, pending_merges={**s.pending_merges, other.id: proposed}),
+            other=other.id,
+        )
+
+    def withdraw_merge(self, subject_id: str, other_id: str) -> Subject:
+        """Take back that somebody wants to merge another subject into this one."""
+        self.require(Permission.SUBJECTS)
+        seen = self.get(subject_id)
+        if other_id not in seen.pending_merges:
+            raise ProblemError(404, "merge-not-found", "Nobody wants to merge such a subject into this one.")
+        return self._change(
+            "subject.merge.withdraw",
+            seen.id,
+            None,
+            lambda s: replace(s, pending_merges={i: p for i, p in s.pending_merges.items() if i != other_id}),
+            other=other_id,
+        )
 
     def split(self, subject_id: str, revision: int, tracklet_ids: Sequence[str], name: str | None) -> Subject:
         """Take sightings out into a subject of their own. Returns the new one."""
@@ -174,7 +245,7 @@ class ScopedSubjects:
         best = sorted(records, key=lambda r: -r.quality)[:MAX_EXAMPLES]
         outcome = self.scoped.search(
             [Example(tracklet_id=record.id) for record in best],
-            replace(filters, exclude_ids=frozenset(seen.confirmed) | frozenset(seen.rejected)),
+            replace(filters, exclude_ids=frozenset({*seen.confirmed, *seen.rejected, *seen.pending})),
             k,
             reason=reason,
             min_probability=min_probability,
@@ -229,6 +300,22 @@ class ScopedSubjects:
     def _access(self) -> Access:
         return self.scoped.access
 
+    @property
+    def _two_persons(self) -> bool:
+        return self.services.settings.two_person_confirmation
+
+    def _check_free(self, decisions: Mapping[str, Decision], subject_id: str | None) -> None:
+        """Say at once, and not to the second person, that a sighting is confirmed in another subject."""
+        owners = self.services.subjects.of(list(decisions))
+        taken = [one for one, owner in owners.items() if owner != subject_id]
+        if taken:
+            sentence = f"The sighting {taken[0]} is confirmed in another subject; merge them."
+            raise ProblemError(409, "in-another-subject", sentence)
+
+    def _note(self, event: str, subject_id: str, **told: Any) -> None:
+        """What came of a step that was recorded before it was made."""
+        self.services.audit.append(event, self.scoped.trail, subject=subject_id, **told)
+
     def _records(self, seen: Subject) -> list[TrackletRecord]:
         return list(self.services.gallery.get_many(list(seen.confirmed)).values())
 
@@ -250,7 +337,18 @@ class ScopedSubjects:
             return self._shown(self.services.subjects.change(seen.id, revision, change))
 
     def _shown(self, subject: Subject) -> Subject:
-        return seen_of(subject, self._access) or replace(subject, confirmed={}, rejected={})
+        seen = seen_of(subject, self._access) or replace(subject, confirmed={}, rejected={}, pending={})
+        return replace(seen, pending_merges=self._merges_in_sight(seen))
+
+    def _merges_in_sight(self, subject: Subject) -> dict[str, Proposed]:
+        """Without subjects that this account sees nothing of, and those that are there no more."""
+        found = {}
+        for one, proposed in subject.pending_merges.items():
+            with suppress(SubjectMissing):
+                other = self.services.subjects.get(one)
+                if other.id == one and seen_of(other, self._access) is not None:
+                    found[one] = proposed
+        return found
 
 
 def _decided(subject: Subject, decision: dict[str, Decision], *, confirmed: bool) -> Subject:
@@ -258,7 +356,7 @@ def _decided(subject: Subject, decision: dict[str, Decision], *, confirmed: bool
     there = subject.confirmed if confirmed else subject.rejected
     if there.keys() >= decision.keys():
         return subject
-    return subject.decided(decision, {}) if confirmed else subject.decided({}, decision)
+    return subject.decided(confirmed=decision) if confirmed else subject.decided(rejected=decision)
 
 
 @contextmanager
@@ -268,7 +366,7 @@ def _problems() -> Iterator[None]:
     except SubjectMissing:
         raise _not_found() from None
     except SubjectConflict:
-        raise ProblemError(409, "subject-changed", "The subject was changed meanwhile. Read it again.") from None
+        raise _changed() from None
     except SubjectRefused as error:
         status, code = {
             "gone": (404, "tracklet-not-found"),
@@ -277,6 +375,10 @@ def _problems() -> Iterator[None]:
             "rejected": (409, "was-rejected"),
         }[error.kind]
         raise ProblemError(status, code, str(error)) from None
+
+
+def _changed() -> ProblemError:
+    return ProblemError(409, "subject-changed", "The subject was changed meanwhile. Read it again.")
 
 
 def _not_found() -> ProblemError:

@@ -15,6 +15,7 @@ from service.api.schema import TrackletId
 from service.api.schema_subjects import (
     ConflictInfo,
     DecisionRequest,
+    PendingMerge,
     Proposal,
     Proposals,
     ProposalsRequest,
@@ -48,6 +49,9 @@ SubjectIdPath = Path(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$", examples=["01K9ZB
 _OtherCameraIdPath = Path(
     pattern=r"^[a-z0-9-]{1,64}$", description="The other camera's id.", examples=["car-park-south"]
 )
+_OtherSubjectIdPath = Path(
+    pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$", description="The other's id.", examples=["01K9ZB3Q0V5W1T8R6J2N4M7XCE"]
+)
 _MISSING: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such subject."}}
 _CHANGING: dict[int | str, dict[str, Any]] = {
     **_MISSING,
@@ -60,11 +64,12 @@ async def list_subjects(
     scoped: Viewing,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[TrackletId | None, Query(description="`next_cursor` of the page before.")] = None,
+    pending: Annotated[bool, Query(description="Only where something waits for a second person.")] = False,
 ) -> SubjectPage:
-    """Those with a confirmed sighting of a camera that the account sees."""
+    """Those with a confirmed or pending sighting of a camera that the account sees."""
 
     def read() -> SubjectPage:
-        found, after = scoped.subjects.page(limit, cursor)
+        found, after = scoped.subjects.page(limit, cursor, only_pending=pending)
         names = scoped.camera_names()
         return SubjectPage(items=[subject_shown(one, names, with_sightings=False) for one in found], next_cursor=after)
 
@@ -81,7 +86,10 @@ async def list_subjects(
 async def add_subject(
     request: SubjectCreate, scoped: ManagingSubjects, response: Response, key: IdempotencyKey = None
 ) -> Subject:
-    """A sighting is confirmed in one subject only. The same again, with the same key, answers 200."""
+    """A sighting is confirmed in one subject only. The same again, with the same key, answers 200.
+
+    Where two have to confirm, the sightings are `pending` until another account confirms each.
+    """
 
     def make() -> Subject:
         made, new = scoped.subjects.add(request.name, request.tracklet_ids, key, request)
@@ -132,7 +140,11 @@ async def decide(
     subject_id: str = SubjectIdPath,
     tracklet_id: str = TrackletIdPath,
 ) -> Subject:
-    """The latest decision counts; the same again changes nothing. A rejected sighting is not proposed again."""
+    """The latest decision counts; the same again changes nothing. A rejected sighting is not proposed again.
+
+    Where two have to confirm (`two_person_confirmation`), what the first one confirms is `pending` until another
+    account does the same.
+    """
 
     def do() -> Subject:
         confirmed = request.decision == "confirmed"
@@ -162,11 +174,30 @@ async def withdraw(
     "/subjects/{subject_id}/merge", operation_id="merge_subjects", summary="Two subjects are one", responses=_CHANGING
 )
 async def merge(request: SubjectMerge, scoped: ManagingSubjects, subject_id: str = SubjectIdPath) -> Subject:
-    """The other's sightings come here, and its id leads here from now on; a split takes sightings out again."""
+    """The other's sightings come here, and its id leads here from now on; a split takes sightings out again.
+
+    Where two have to confirm, the first one only proposes it (`pending_merges`), and another account's same request
+    does it.
+    """
 
     def do() -> Subject:
         merged = scoped.subjects.merge(subject_id, request.revision, request.other_id, request.other_revision)
         return subject_shown(merged, scoped.camera_names())
+
+    return await run_in_threadpool(do)
+
+
+@router.delete(
+    "/subjects/{subject_id}/merge/{other_id}",
+    operation_id="withdraw_merge",
+    summary="Take back a proposal to merge",
+    responses=_CHANGING,
+)
+async def withdraw_merge(
+    scoped: ManagingSubjects, subject_id: str = SubjectIdPath, other_id: str = _OtherSubjectIdPath
+) -> Subject:
+    def do() -> Subject:
+        return _shown(scoped.subjects.withdraw_merge(subject_id, other_id), scoped.camera_names())
 
     return await run_in_threadpool(do)
 
@@ -339,7 +370,11 @@ def subject_shown(subject: SubjectRecord, names: Mapping[str, str], *, with_sigh
     """A subject as the API tells of it."""
     sightings = [
         *_sightings(subject.confirmed, "confirmed", names),
+        *_sightings(subject.pending, "pending", names),
         *_sightings(subject.rejected, "rejected", names),
+    ]
+    merges = [
+        PendingMerge(subject_id=one, account=p.account, at=p.at) for one, p in sorted(subject.pending_merges.items())
     ]
     return Subject(
         id=subject.id,
@@ -350,14 +385,16 @@ def subject_shown(subject: SubjectRecord, names: Mapping[str, str], *, with_sigh
         created_at=subject.created_at,
         changed_at=subject.changed_at,
         confirmed_count=len(subject.confirmed),
+        pending_count=len(subject.pending),
         previous_ids=list(subject.previous_ids),
         split_from=subject.split_from,
         sightings=sightings if with_sightings else None,
+        pending_merges=merges if with_sightings else None,
     )
 
 
 def _sightings(
-    decisions: Mapping[str, Decision], decision: Literal["confirmed", "rejected"], names: Mapping[str, str]
+    decisions: Mapping[str, Decision], decision: Literal["confirmed", "pending", "rejected"], names: Mapping[str, str]
 ) -> list[SubjectSighting]:
     return [
         SubjectSighting(
@@ -367,6 +404,8 @@ def _sightings(
             decision=decision,
             account=d.account,
             at=d.at,
+            proposed_by=d.proposed.account if d.proposed is not None else None,
+            proposed_at=d.proposed.at if d.proposed is not None else None,
         )
         for one, d in sorted(decisions.items())
     ]

@@ -1,8 +1,6 @@
-"""What one account sees of a subject."""
+"""What of a subject one account sees: the sightings of its cameras."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 from service.security.access import Access
 from service.subjects.subject import Subject
@@ -17,11 +15,14 @@ def seen_of(subject: Subject, access: Access) -> Subject | None:
     """
     if access.cameras is None:
         return subject
-    confirmed = {one: d for one, d in subject.confirmed.items() if access.sees(d.camera_id)}
-    if not confirmed and (subject.confirmed or subject.account != access.account):
+    hidden = [
+        one
+        for decisions in (subject.confirmed, subject.pending, subject.rejected)
+        for one, d in decisions.items()
+        if not access.sees(d.camera_id)
+    ]
+    seen = subject.without(hidden)
+    nothing = not (seen.confirmed or seen.pending)
+    if nothing and (subject.confirmed or subject.pending or subject.account != access.account):
         return None
-    return replace(
-        subject,
-        confirmed=confirmed,
-        rejected={one: d for one, d in subject.rejected.items() if access.sees(d.camera_id)},
-    )
+    return seen

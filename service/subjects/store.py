@@ -30,13 +30,14 @@ _ORDER = "tapetum:subjects:order"  # sorted set of ids, all of score 0: a ULID's
 _NUMBER = "tapetum:subjects:number"
 _OF = "tapetum:subjects:of"  # hash: sighting -> the subject that it is confirmed in
 _REJECTED = "tapetum:subjects:rejected"  # sorted set of sighting|subject, all of score 0
+_PENDING = "tapetum:subjects:pending"  # the same of sightings that wait for a second person
 _MOVED = "tapetum:subjects:moved"  # hash: an id that a subject had -> its id now
 _ATTEMPTS = 20
 _MAX_OLD = 512  # ids looked for behind one sighting
 
-# KEYS: subjects, order, of, rejected, moved. ARGV: the plan as JSON, the prefix of a sighting's record.
-# A plan lists documents {id, was, now}, claims {tracklet, was, now}, rejections {member, now} and moves {id, now};
-# '' is nothing. It is carried out as a whole or not at all.
+# KEYS: subjects, order, of, moved, rejected, pending. ARGV: the plan as JSON, the prefix of a sighting's record.
+# A plan lists documents {id, was, now}, claims {tracklet, was, now}, members {set, member, now}, where a set is one of
+# the last two keys, and moves {id, now}; '' is nothing. It is carried out as a whole or not at all.
 _CARRY_OUT = """#!lua
 local plan = cjson.decode(ARGV[1])
 for _, d in ipairs(plan.documents) do
@@ -46,7 +47,7 @@ for _, c in ipairs(plan.claims) do
   if (redis.call('HGET', KEYS[3], c.tracklet) or '') ~= c.was then return {'taken', c.tracklet} end
   if c.was == '' and redis.call('EXISTS', ARGV[2] .. c.tracklet) == 0 then return {'gone', c.tracklet} end
 end
-for _, r in ipairs(plan.rejections) do
+for _, r in ipairs(plan.members) do
   if r.now == 1 and redis.call('EXISTS', ARGV[2] .. string.sub(r.member, 1, 26)) == 0 then
     return {'gone', string.sub(r.member, 1, 26)}
   end
@@ -63,11 +64,11 @@ end
 for _, c in ipairs(plan.claims) do
   if c.now == '' then redis.call('HDEL', KEYS[3], c.tracklet) else redis.call('HSET', KEYS[3], c.tracklet, c.now) end
 end
-for _, r in ipairs(plan.rejections) do
-  if r.now == 1 then redis.call('ZADD', KEYS[4], 0, r.member) else redis.call('ZREM', KEYS[4], r.member) end
+for _, r in ipairs(plan.members) do
+  if r.now == 1 then redis.call('ZADD', KEYS[r.set], 0, r.member) else redis.call('ZREM', KEYS[r.set], r.member) end
 end
 for _, m in ipairs(plan.moves) do
-  if m.now == '' then redis.call('HDEL', KEYS[5], m.id) else redis.call('HSET', KEYS[5], m.id, m.now) end
+  if m.now == '' then redis.call('HDEL', KEYS[4], m.id) else redis.call('HSET', KEYS[4], m.id, m.now) end
 end
 return {'done', ''}
 """
@@ -158,16 +159,27 @@ class SubjectStore:
     # -- changing --------------------------------------------------------------------------------
 
     def add(
-        self, subject_id: str, name: str | None, account: str, confirmed: Mapping[str, Decision]
+        self,
+        subject_id: str,
+        name: str | None,
+        account: str,
+        decisions: Mapping[str, Decision],
+        *,
+        pending: bool = False,
     ) -> tuple[Subject, bool]:
         """Make a subject; one that is there under this id is given back. Returns whether it was made now.
+
+        Args:
+            decisions: about its sightings, which are confirmed, or wait for a second person when `pending`.
 
         Raises:
             SubjectRefused: a sighting is confirmed in another subject, is gone, or there are too many.
         """
         with suppress(SubjectMissing):
             return self.get(subject_id), False
-        made = self._made(subject_id, name, account, confirmed)
+        made = self._made(subject_id, name, account, {} if pending else decisions)
+        if pending:
+            made = made.decided(pending=decisions)
         try:
             self._carry_out({subject_id: None}, {subject_id: made})
         except SubjectConflict:
@@ -258,7 +270,7 @@ class SubjectStore:
     # -- erasure ---------------------------------------------------------------------------------
 
     def erase(self, ids: Sequence[str]) -> int:
-        """Forget sightings. A subject without any confirmed one left is forgotten with its name."""
+        """Forget sightings. A subject without any confirmed or pending one left is forgotten with its name."""
         touched = self._with(ids)
         for subject_id in touched:
             self._forget(subject_id, ids)
@@ -272,7 +284,7 @@ class SubjectStore:
             try:
                 before = self.get(subject_id)
                 after = before.without(ids)
-                kept = after.next_revision() if after.confirmed else None
+                kept = after.next_revision() if after.confirmed or after.pending else None
                 self._carry_out({before.id: before}, {before.id: kept})
             except SubjectMissing:
                 return
@@ -282,11 +294,12 @@ class SubjectStore:
         raise redis.ConnectionError(f"subject {subject_id} is being changed again and again")
 
     def _with(self, ids: Sequence[str]) -> list[str]:
-        """Subjects that have confirmed or rejected any of them."""
+        """Subjects that have confirmed or rejected any of them, or where they are pending."""
         found = set(self.of(ids).values())
         with redis_at_work(), self._redis.pipeline(transaction=False) as pipe:
             for one in ids:
-                pipe.zrangebylex(_REJECTED, f"[{one}|", f"[{one}|~", start=0, num=_MAX_OLD)
+                for name in (_REJECTED, _PENDING):
+                    pipe.zrangebylex(name, f"[{one}|", f"[{one}|~", start=0, num=_MAX_OLD)
             for members in pipe.execute():
                 found.update(member.decode().partition("|")[2] for member in members)
         return sorted(found)
@@ -296,13 +309,13 @@ class SubjectStore:
     def _carry_out(self, before: Mapping[str, Subject | None], after: Mapping[str, Subject | None]) -> None:
         """Exchange subjects. Raises SubjectConflict or SubjectRefused; then nothing has changed."""
         for one in after.values():
-            if one is not None and max(len(one.confirmed), len(one.rejected)) > MAX_DECISIONS:
+            if one is not None and max(map(len, (one.confirmed, one.rejected, one.pending))) > MAX_DECISIONS:
                 raise SubjectRefused("full", f"A subject has at most {MAX_DECISIONS} sightings.")
             if one is not None and len(one.previous_ids) > MAX_PREVIOUS:
                 raise SubjectRefused("full", f"At most {MAX_PREVIOUS} subjects are merged into one.")
         plan = json.dumps(_plan(before, after))
         with redis_at_work():
-            answer = self._script([_SUBJECTS, _ORDER, _OF, _REJECTED, _MOVED], [plan, keys.RECORD])
+            answer = self._script([_SUBJECTS, _ORDER, _OF, _MOVED, _REJECTED, _PENDING], [plan, keys.RECORD])
         outcome, which = (part.decode() for part in cast("list[bytes]", answer))
         if outcome == "conflict":
             raise SubjectConflict(which)
@@ -320,7 +333,7 @@ def _check_revision(subject: Subject, revision: int | None) -> None:
 def _plan(before: Mapping[str, Subject | None], after: Mapping[str, Subject | None]) -> dict[str, list[dict[str, Any]]]:
     """What differs, for the script."""
     was, now = _owners(before), _owners(after)
-    rejected_was, rejected_now = _members(before), _members(after)
+    members_was, members_now = _members(before), _members(after)
     led_was, led_now = _ways(before), _ways(after)
     return {
         "documents": [
@@ -331,7 +344,10 @@ def _plan(before: Mapping[str, Subject | None], after: Mapping[str, Subject | No
             for one in sorted(was.keys() | now.keys())
             if was.get(one) != now.get(one)
         ],
-        "rejections": [{"member": one, "now": int(one in rejected_now)} for one in sorted(rejected_was ^ rejected_now)],
+        "members": [
+            {"set": which, "member": one, "now": int((which, one) in members_now)}
+            for which, one in sorted(members_was ^ members_now)
+        ],
         "moves": [
             {"id": one, "now": led_now.get(one, "")}
             for one in sorted(led_was.keys() | led_now.keys())
@@ -348,8 +364,15 @@ def _owners(subjects: Mapping[str, Subject | None]) -> dict[str, str]:
     return {tracklet: one.id for one in subjects.values() if one is not None for tracklet in one.confirmed}
 
 
-def _members(subjects: Mapping[str, Subject | None]) -> set[str]:
-    return {f"{tracklet}|{one.id}" for one in subjects.values() if one is not None for tracklet in one.rejected}
+def _members(subjects: Mapping[str, Subject | None]) -> set[tuple[int, str]]:
+    """Sightings and subjects that are not one, by the number of the script's key."""
+    return {
+        (key, f"{tracklet}|{one.id}")
+        for one in subjects.values()
+        if one is not None
+        for key, tracklets in ((5, one.rejected), (6, one.pending))
+        for tracklet in tracklets
+    }
 
 
 def _ways(subjects: Mapping[str, Subject | None]) -> dict[str, str]:

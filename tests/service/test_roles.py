@@ -94,6 +94,7 @@ CALLS = {
     "merge_subjects": Call(
         "POST", f"/api/v1/subjects/{NO_TRACKLET}/merge", {"revision": 1, "other_id": NO_TRACKLET, "other_revision": 1}
     ),
+    "withdraw_merge": Call("DELETE", f"/api/v1/subjects/{NO_TRACKLET}/merge/{NO_TRACKLET}"),
     "split_subject": Call(
         "POST", f"/api/v1/subjects/{NO_TRACKLET}/split", {"revision": 1, "tracklet_ids": ["{tracklet}"]}
     ),
@@ -149,7 +150,7 @@ ALLOWED: dict[Role, set[str]] = {
 ALLOWED[Role.OPERATOR] = ALLOWED[Role.VIEWER] | {"find_persons_in_photo", "test_camera"}
 ALLOWED[Role.OPERATOR] |= {
     "add_subject", "rename_subject", "remove_subject", "decide_tracklet", "withdraw_tracklet", "merge_subjects",
-    "split_subject", "add_case", "change_case", "remove_case", "add_note", "pin", "unpin",
+    "split_subject", "withdraw_merge", "add_case", "change_case", "remove_case", "add_note", "pin", "unpin",
     "export_case", "list_exports", "get_export", "fetch_export", "remove_export",
 }  # fmt: skip
 ALLOWED[Role.ADMIN] = set(CALLS) - OPEN
