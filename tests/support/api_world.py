@@ -205,6 +205,7 @@ def world_in(folder: Path, *, loaders: Loaders | None = None, dashboard: bool = 
             structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
         ]
     )
+    extra.setdefault("retention_days", None)  # the made-up sightings are old, and retention looks once a minute
     with ExitStack() as stack:
         server = stack.enter_context(EmbeddedRedis(folder / "redis"))
         settings = load_settings(data_dir=folder, cache_dir=folder / "cache", redis_url=server.url, **extra)
