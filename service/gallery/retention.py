@@ -70,7 +70,7 @@ class Retention:
         on_swept: Callable[[Swept], object] = lambda _: None,
         elsewhere: Sequence[Erasable] = (),
     ) -> None:
-        self._gallery, self._media, self._holds = gallery, media, holds
+        self._redis, self._gallery, self._media, self._holds = client, gallery, media, holds
         self._eraser = Eraser(client, gallery, media, holds, elsewhere)
         self._default_days, self._keep_days, self._on_swept = default_days, keep_days, on_swept
         self._lease = Lease(client, keys.RETENTION, _LEASE_S)
