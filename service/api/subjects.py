@@ -197,7 +197,7 @@ async def withdraw_merge(
     scoped: ManagingSubjects, subject_id: str = SubjectIdPath, other_id: str = _OtherSubjectIdPath
 ) -> Subject:
     def do() -> Subject:
-        return _shown(scoped.subjects.withdraw_merge(subject_id, other_id), scoped.camera_names())
+        return subject_shown(scoped.subjects.withdraw_merge(subject_id, other_id), scoped.camera_names())
 
     return await run_in_threadpool(do)
 
