@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import redis
 
+from service.alerts import AlertStore, WatchlistStore
 from service.cases import CaseStore, ExportStore
 from service.gallery.erasable import Erasable
 from service.sealing import sealer_of
@@ -16,9 +17,12 @@ __all__ = ["erasables"]
 
 def erasables(client: redis.Redis, settings: Settings) -> tuple[Erasable, ...]:
     """In the order in which they forget."""
+    sealer = sealer_of(settings)
     return (
         SubjectStore(client),
         CaseStore(client),
         ExportStore(client, settings.exports_dir),
-        SearchStore(client, sealer_of(settings)),
+        SearchStore(client, sealer),
+        WatchlistStore(client, sealer),
+        AlertStore(client),
     )

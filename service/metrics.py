@@ -46,6 +46,19 @@ class Metrics:
         self.retention_removed = Counter(
             "tapetum_retention_removed_total", "Sightings removed because their time was over.", registry=r
         )
+        self.alerts = Counter("tapetum_alerts_total", "Alerts that this process raised.", registry=r)
+        self.alert_seconds = Histogram(
+            "tapetum_alert_seconds", "Time from an indexed sighting to its alert.", buckets=_FAST, registry=r
+        )
+        self.alerts_waiting = Gauge(
+            "tapetum_alerts_waiting", "Changes of the gallery that are still to be matched.", registry=r
+        )
+        self.alerts_set_aside = Counter(
+            "tapetum_alerts_set_aside_total", "Changes of the gallery that could not be matched.", registry=r
+        )
+        self.webhook_messages = Counter(
+            "tapetum_webhook_messages_total", "Attempts to send an alert somewhere.", ("outcome",), registry=r
+        )
         self.workers = Gauge("tapetum_workers", "Workers seen lately.", registry=r)
         worker = ("worker",)
         self.ingest_queued = Gauge(

@@ -97,6 +97,10 @@ class Settings(BaseSettings):
     )
     camera_allow_loopback: bool = Field(False, description="Cameras on this machine; the demo needs it.")
     camera_file_roots: tuple[Path, ...] = Field((), description="Folders whose video files may be used as cameras.")
+    webhook_allow_private: bool = Field(
+        False, description="Webhooks may go to private networks, also without TLS. Public ones want https."
+    )
+    webhook_allow_loopback: bool = Field(False, description="Webhooks may go to this machine, also without TLS.")
     max_upload_bytes: int = Field(20 * 2**20, ge=1024)
     max_photo_pixels: int = Field(50_000_000, ge=10_000)
     log_json: bool = False

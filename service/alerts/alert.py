@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -125,6 +125,10 @@ class Alert(Draft):
     def latency_s(self) -> float:
         """From indexed to alert."""
         return (self.alerted_at - self.indexed_at).total_seconds()
+
+    def without_example(self) -> Alert:
+        """The alert, when what it resembles was erased."""
+        return replace(self, example=WatchExample(self.example.modality))
 
     @classmethod
     def from_hash(cls, stored: Mapping[bytes, bytes]) -> Alert:

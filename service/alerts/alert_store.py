@@ -5,9 +5,8 @@ from __future__ import annotations
 import heapq
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from itertools import islice
 from typing import Any, cast
@@ -32,9 +31,10 @@ _BATCH = 200
 MAX_LOOKED_AT = 5000  # alerts for one page; a page may be short, its cursor goes on
 POSITION = re.compile(r"\d{1,15}-\d{1,10}")
 
-# KEYS: alert, stream, the camera's stream, sighting, the tracklet's record, entry, the tracklet's alerts, then the
-# queues of webhooks. ARGV: id, entry's revision, camera, tracklet, alert, started and ended (microseconds), within how
-# many microseconds a sighting goes on, seconds to remember it.
+# KEYS: alert, stream, the camera's stream, sighting, the tracklet's record, entry, the tracklet's alerts, the example's
+# alerts, webhooks, then the queues of webhooks. ARGV: id, entry's revision, camera, tracklet, alert, started and ended
+# (microseconds), within how many microseconds a sighting goes on, seconds to remember it, the example's tracklet or
+# nothing, then the ids of the webhooks.
 # Returns the outcome, and where it was raised its position and time.
 _RAISE = """#!lua
 if redis.call('EXISTS', KEYS[5]) == 0 then return {'gone'} end
@@ -54,20 +54,29 @@ local time = redis.call('TIME')
 local position = redis.call('XADD', KEYS[2], '*', 'id', ARGV[1], 'camera', ARGV[3])
 redis.call('XADD', KEYS[3], position, 'id', ARGV[1])
 redis.call('HSET', KEYS[1], 'alert', ARGV[5], 'position', position, 'camera', ARGV[3], 'tracklet', ARGV[4],
-  'alerted', time[1] .. string.format('%06d', time[2]))
+  'example', ARGV[10], 'alerted', time[1] .. string.format('%06d', time[2]))
 redis.call('SADD', KEYS[7], ARGV[1])
-for i = 8, #KEYS do redis.call('ZADD', KEYS[i], 'NX', 0, ARGV[1]) end
+if ARGV[10] ~= '' then redis.call('SADD', KEYS[8], ARGV[1]) end
+for i = 10, #KEYS do
+  if redis.call('HEXISTS', KEYS[9], ARGV[i + 1]) == 1 then redis.call('ZADD', KEYS[i], 'NX', 0, ARGV[1]) end
+end
 return {'raised', position, time[1] .. string.format('%06d', time[2])}
 """
 
 # KEYS: alert, stream. ARGV: id. Whatever of the alert is there goes.
 _REMOVE = """#!lua
-local stored = redis.call('HMGET', KEYS[1], 'position', 'camera', 'tracklet')
+local stored = redis.call('HMGET', KEYS[1], 'position', 'camera', 'tracklet', 'example')
 if redis.call('DEL', KEYS[1]) == 0 then return 0 end
 if stored[1] then redis.call('XDEL', KEYS[2], stored[1]) end
 if stored[1] and stored[2] then redis.call('XDEL', KEYS[2] .. ':of:' .. stored[2], stored[1]) end
 if stored[3] then redis.call('SREM', KEYS[2] .. ':tracklet:' .. stored[3], ARGV[1]) end
+if stored[4] then redis.call('SREM', KEYS[2] .. ':example:' .. stored[4], ARGV[1]) end
 return 1
+"""
+
+# KEYS: alert. ARGV: the alert without its example.
+_BLANK = """#!lua
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'alert', ARGV[1], 'example', '') end
 """
 
 # KEYS: alert. ARGV: the acknowledgement. Returns whether there is such an alert; who was first stays.
@@ -100,6 +109,7 @@ class AlertStore:
         self._redis = client
         self._raise = client.register_script(_RAISE)
         self._remove = client.register_script(_REMOVE)
+        self._blank = client.register_script(_BLANK)
         self._acknowledge = client.register_script(_ACKNOWLEDGE)
 
     # -- raising and removing ----------------------------------------------------------------------
@@ -117,12 +127,15 @@ class AlertStore:
             keys.sighting(draft.entry_id, draft.camera_id, draft.track_id),
             gallery_keys.record(draft.tracklet_id),
             keys.ENTRY + draft.entry_id,
-            keys.OF_TRACKLET + draft.tracklet_id,
+            keys.ABOUT + draft.tracklet_id,
+            keys.RESEMBLES + (draft.example.tracklet_id or ""),
+            keys.WEBHOOKS,
             *(keys.DUE + one for one in webhooks),
         ]
         started, ended = to_microseconds(draft.started_at), to_microseconds(draft.captured_at)
         arguments: list[Any] = [draft.id, draft.entry_revision, draft.camera_id, draft.tracklet_id, draft.to_json()]
-        arguments += [started, ended, int(CONTINUES_S * 1e6), _SIGHTING_KEPT_S]
+        arguments += [started, ended, int(CONTINUES_S * 1e6), _SIGHTING_KEPT_S, draft.example.tracklet_id or ""]
+        arguments += webhooks
         with redis_at_work():
             said = cast("list[bytes]", self._raise(names, arguments))
         outcome = Outcome(said[0].decode())
@@ -130,34 +143,52 @@ class AlertStore:
             return outcome, None
         return outcome, (from_microseconds(int(said[2])) - draft.indexed_at).total_seconds()
 
-    def remove(self, ids: Sequence[str]) -> int:
+    def remove(self, ids: Iterable[str]) -> int:
         """Returns how many there were."""
         with redis_at_work():
             return sum(bool(self._remove([keys.ALERT + one, keys.ALERTS], [one])) for one in ids)
 
-    def forget_tracklets(self, tracklet_ids: Sequence[str]) -> int:
-        """Remove the alerts about these sightings. Returns how many there were."""
-        return self.remove(self.about(tracklet_ids))
-
-    def about(self, tracklet_ids: Sequence[str]) -> list[str]:
-        """Ids of the alerts about these sightings."""
-        with redis_at_work(), self._redis.pipeline(transaction=False) as pipe:
-            for one in tracklet_ids:
-                pipe.smembers(keys.OF_TRACKLET + one)
-            return sorted(found.decode() for members in pipe.execute() for found in members)
-
-    def remove_before(self, moment: datetime) -> int:
-        """Remove what was raised before a moment. Returns how many."""
-        limit, removed = f"({int(moment.timestamp() * 1000)}-0", 0
+    def keep_newest(self, count: int) -> int:
+        """Remove the oldest, so that no entry that matches everybody fills the server. Returns how many went."""
+        removed = 0
         while True:
             with redis_at_work():
-                found = _entries(self._redis.xrange(keys.ALERTS, "-", limit, count=_BATCH))
-            if not found:
-                return removed
-            gone = self.remove([one for _, one in found])
-            removed += gone
-            with redis_at_work():  # also entries of the stream whose alert is not there any more
-                self._redis.xdel(keys.ALERTS, *(position for position, _ in found))
+                over = self._redis.xlen(keys.ALERTS) - count
+                if over <= 0:
+                    return removed
+                oldest = _entries(self._redis.xrange(keys.ALERTS, count=min(over, _BATCH)))
+                removed += self.remove(one for _, one in oldest)
+                # Also what has no alert any more, which would otherwise be found again and again.
+                self._redis.xdel(keys.ALERTS, *(position for position, _ in oldest))
+
+    # -- what an erasure must reach ----------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return "alerts"
+
+    def erase(self, ids: Sequence[str]) -> int:
+        """Remove the alerts about these sightings, and take them as examples out of others."""
+        removed = self.remove(self._indexed(keys.ABOUT, ids))
+        shown = self._indexed(keys.RESEMBLES, ids)
+        readable = self.get_many(shown)
+        for one, alert in readable.items():
+            with redis_at_work():
+                self._blank([keys.ALERT + one], [alert.without_example().to_json()])
+        self.remove(one for one in shown if one not in readable)
+        with redis_at_work():
+            self._redis.delete(*(key + one for key in (keys.ABOUT, keys.RESEMBLES) for one in ids))
+        return removed + len(shown)
+
+    def holds(self, ids: Sequence[str]) -> int:
+        return len(self._indexed(keys.ABOUT, ids)) + len(self._indexed(keys.RESEMBLES, ids))
+
+    def _indexed(self, key: str, ids: Sequence[str]) -> list[str]:
+        """Ids of the alerts that a set names for these sightings."""
+        with redis_at_work(), self._redis.pipeline(transaction=False) as pipe:
+            for one in ids:
+                pipe.smembers(key + one)
+            return sorted(found.decode() for members in pipe.execute() for found in members)
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -209,6 +240,27 @@ class AlertStore:
             if len(chunk) < _BATCH:
                 return AlertPage(tuple(found), None)
         return AlertPage(tuple(found), cursor)
+
+    def last(self) -> str:
+        """The position of the newest alert; everything after it is to come."""
+        with redis_at_work():
+            newest = _entries(self._redis.xrevrange(keys.ALERTS, count=1))
+        return newest[0][0] if newest else "0-0"
+
+    def after(self, position: str, cameras: frozenset[str] | None, limit: int) -> tuple[list[Alert], str]:
+        """The alerts of some cameras raised after a position, oldest first, and the position to go on from.
+
+        Fewer than `limit` were looked at when the position is the newest one's.
+        """
+        with redis_at_work():
+            reply = cast("Any", self._redis.xrange(keys.ALERTS, f"({position}", "+", count=limit))
+        wanted = [
+            fields[b"id"].decode()
+            for _, fields in reply
+            if cameras is None or fields.get(b"camera", b"").decode() in cameras
+        ]
+        found = self.get_many(wanted)
+        return [found[one] for one in wanted if one in found], reply[-1][0].decode() if reply else position
 
     def _newest_first(
         self, cameras: frozenset[str] | None, before: str | None

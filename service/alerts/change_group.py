@@ -18,6 +18,7 @@ import structlog
 
 from service.alerts import keys
 from service.gallery import keys as gallery_keys
+from service.gallery.feed import entries_of
 from service.gallery.store import redis_at_work
 
 __all__ = ["ChangeGroup", "PendingChange"]
@@ -162,11 +163,7 @@ class ChangeGroup:
                 self._group, self._consumer, {gallery_keys.CHANGES: position}, count=limit, block=wait_ms
             ),
         )
-        if not reply:
-            return []
-        # redis-py answers with a list under RESP2 and with a mapping under RESP3.
-        entries = next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
-        return [_pending(position, fields) for position, fields in entries]
+        return [_pending(position, fields) for position, fields in entries_of(reply)]
 
     def _claim(self, limit: int) -> list[PendingChange]:
         """What others left. Entries that the stream has forgotten come back as empty ones, to be looked for."""

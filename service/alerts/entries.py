@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +66,13 @@ class WatchExample:
     photo_id: str | None = None
     person: int = 0
 
+    @property
+    def kind(self) -> Literal["tracklet", "photo", "erased"]:
+        """What it is; ``erased`` for what an alert named before."""
+        if self.tracklet_id is not None:
+            return "tracklet"
+        return "photo" if self.photo_id is not None else "erased"
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "modality": self.modality.value,
@@ -91,6 +98,7 @@ class WatchEntry:
         threshold: least probability that it is the same person, above 0 and below 1.
         examples, vectors: what is looked for, ``float16[N, D]``, a row for each example.
         created_at: by the clock of Redis; tracklets that were indexed before do not match.
+        subject_id: of the subject whose sightings the examples were, when it was made.
         revision: rises with every change.
     """
 
@@ -111,6 +119,7 @@ class WatchEntry:
     created_at: datetime
     changed_at: datetime
     changed_by: str
+    subject_id: str | None = None
     revision: int = 1
 
     def __post_init__(self) -> None:
@@ -182,6 +191,7 @@ class WatchEntry:
                 "created_at": self.created_at.isoformat(),
                 "changed_at": self.changed_at.isoformat(),
                 "changed_by": self.changed_by,
+                "subject_id": self.subject_id,
             }
         )
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -21,8 +19,6 @@ from service.gallery.store import redis_at_work
 
 __all__ = [
     "MAX_ENTRIES",
-    "IdempotencyError",
-    "Once",
     "WatchlistError",
     "WatchlistFull",
     "WatchlistStore",
@@ -32,28 +28,23 @@ __all__ = [
 log = structlog.get_logger("tapetum.alerts")
 
 MAX_ENTRIES = 10_000
-KEY_KEPT_S = 24 * 3600
 _BATCH = 256
 _ATTEMPTS = 20
 
-# KEYS: entry, entries, revisions, version, idempotency, then the records of example tracklets.
-# ARGV: id, head, vectors, most, idempotency value ('' none), seconds to keep it.
-# Returns nothing when it was added, else what the idempotency key has made, 'full', or 'gone' for an example.
+# KEYS: entry, entries, revisions, version, then for each example tracklet its record and its set of entries.
+# ARGV: id, head, vectors, most. Returns 'added', 'there' for an id that is, 'full', or 'gone' for an example.
 _ADD = """#!lua
-if ARGV[5] ~= '' then
-  local made = redis.call('GET', KEYS[5])
-  if made then return made end
-end
-for i = 6, #KEYS do
+if redis.call('EXISTS', KEYS[1]) == 1 then return 'there' end
+for i = 5, #KEYS, 2 do
   if redis.call('EXISTS', KEYS[i]) == 0 then return 'gone' end
 end
 if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[4]) then return 'full' end
 redis.call('HSET', KEYS[1], 'head', ARGV[2], 'vectors', ARGV[3], 'revision', 1)
 redis.call('ZADD', KEYS[2], 0, ARGV[1])
 redis.call('HSET', KEYS[3], ARGV[1], 1)
+for i = 6, #KEYS, 2 do redis.call('SADD', KEYS[i], ARGV[1]) end
 redis.call('INCR', KEYS[4])
-if ARGV[5] ~= '' then redis.call('SET', KEYS[5], ARGV[5], 'EX', ARGV[6]) end
-return ''
+return 'added'
 """
 
 # KEYS: entry, revisions, version. ARGV: id, revision that was read, head, vectors. Returns whether it still was that.
@@ -85,41 +76,6 @@ class WatchlistFull(WatchlistError):  # noqa: N818  a kind of WatchlistError
 
 class ExampleGone(WatchlistError):  # noqa: N818  a kind of WatchlistError
     """An example was erased while the entry was being made."""
-
-
-class IdempotencyError(WatchlistError):
-    """The Idempotency-Key was used before for another request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Once:
-    """An Idempotency-Key, of one account and one kind of request: the same again makes nothing new.
-
-    Attributes:
-        key: where it is kept in Redis.
-        request: digest of the request that came with it.
-    """
-
-    key: str
-    request: str
-
-    @classmethod
-    def of(cls, account: str, operation: str, key: str, request: str) -> Once:
-        """`request` is the body as canonical text."""
-        name = hashlib.sha256(json.dumps([account, operation, key]).encode()).hexdigest()
-        return cls(keys.IDEMPOTENCY + name, hashlib.sha256(request.encode()).hexdigest())
-
-    def value(self, made: str) -> str:
-        return json.dumps({"request": self.request, "made": made})
-
-    def made(self, value: bytes | None) -> str | None:
-        """The id that the first request made, None for no such request. Raises IdempotencyError."""
-        if value is None:
-            return None
-        found = json.loads(value)
-        if found["request"] != self.request:
-            raise IdempotencyError("This Idempotency-Key came with another request before.")
-        return str(found["made"])
 
 
 def server_time(client: redis.Redis) -> datetime:
@@ -183,38 +139,24 @@ class WatchlistStore:
             found = cast("dict[bytes, bytes]", self._redis.hgetall(keys.REVISIONS))
         return {one.decode(): int(revision) for one, revision in found.items()}
 
-    def about(self, tracklet_ids: Sequence[str]) -> list[WatchEntry]:
-        """The entries that look for one of these sightings: what the erasure of a subject must not overlook."""
-        wanted = frozenset(tracklet_ids)
-        return [entry for entry in self.walk() if any(e.tracklet_id in wanted for e in entry.examples)]
-
-    def made_before(self, once: Once) -> str | None:
-        """What an earlier request with this key has made. Raises IdempotencyError."""
-        with redis_at_work():
-            return once.made(cast("bytes | None", self._redis.get(once.key)))
-
     # -- changing ----------------------------------------------------------------------------------
 
-    def add(self, entry: WatchEntry, once: Once | None = None) -> str:
-        """Returns the id: the entry's, or the one that an earlier request with the same key has made.
+    def add(self, entry: WatchEntry) -> bool:
+        """Returns whether it was added; False where there is one of its id, which stays as it is.
 
         Raises:
-            WatchlistFull, ExampleGone, IdempotencyError.
+            WatchlistFull, ExampleGone.
         """
-        records = [gallery_keys.record(e.tracklet_id) for e in entry.examples if e.tracklet_id is not None]
-        names = [*self._names(entry.id), once.key if once else keys.IDEMPOTENCY, *records]
-        arguments: list[Any] = [entry.id, entry.head(), self._vectors(entry), MAX_ENTRIES]
-        arguments += [once.value(entry.id), KEY_KEPT_S] if once else ["", 0]
+        shown = [example.tracklet_id for example in entry.examples if example.tracklet_id is not None]
+        names = [name for one in shown for name in (gallery_keys.record(one), keys.LOOKED_FOR + one)]
         with redis_at_work():
-            said = cast("bytes", self._add(names, arguments))
+            arguments: list[Any] = [entry.id, entry.head(), self._vectors(entry), MAX_ENTRIES]
+            said = cast("bytes", self._add([*self._names(entry.id), *names], arguments))
         if said == b"full":
             raise WatchlistFull(f"The watchlist holds {MAX_ENTRIES} entries, as many as it may; remove some first.")
         if said == b"gone":
             raise ExampleGone("An example was erased a moment ago.")
-        if said:
-            assert once is not None  # noqa: S101  the script answers so only for a key
-            return once.made(said) or entry.id
-        return entry.id
+        return said == b"added"
 
     def change(self, entry_id: str, changed: Callable[[WatchEntry], WatchEntry | None]) -> WatchEntry | None:
         """Change an entry in one step; None from `changed` removes it. Returns the new one, None when there is none."""
@@ -238,17 +180,42 @@ class WatchlistStore:
         with redis_at_work():
             return bool(self._remove(self._names(entry_id), [entry_id]))
 
-    def forget_tracklets(self, tracklet_ids: Sequence[str]) -> list[str]:
+    def remove_expired(self, before: datetime) -> int:
+        """Remove, with their vectors, the entries that expired before a moment. Returns how many."""
+        return sum(self.remove(entry.id) for entry in list(self.walk()) if entry.expires_at < before)
+
+    # -- what an erasure must reach ----------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return "watchlist"
+
+    def erase(self, ids: Sequence[str]) -> int:
         """Take these sightings out of all entries; an entry that has no other example ends.
 
         Returns:
-            The ids of the entries that were changed or ended.
+            How many entries were changed or ended.
         """
-        gone = frozenset(tracklet_ids)
-        touched = [entry.id for entry in self.about(tracklet_ids)]
+        gone = frozenset(ids)
+        touched = self._looking_for(ids)
         for one in touched:
             self.change(one, lambda entry: entry.without_tracklets(gone))
-        return touched
+        with redis_at_work():
+            self._redis.delete(*(keys.LOOKED_FOR + one for one in ids))
+        return len(touched)
+
+    def holds(self, ids: Sequence[str]) -> int:
+        return len(self._looking_for(ids))
+
+    def _looking_for(self, tracklet_ids: Sequence[str]) -> list[str]:
+        """Ids of the entries that have one of these sightings as an example."""
+        with redis_at_work(), self._redis.pipeline(transaction=False) as pipe:
+            for one in tracklet_ids:
+                pipe.smembers(keys.LOOKED_FOR + one)
+            named = {found.decode() for members in pipe.execute() for found in members}
+        wanted = frozenset(tracklet_ids)
+        entries = self.get_many(sorted(named))
+        return [one for one, entry in entries.items() if any(e.tracklet_id in wanted for e in entry.examples)]
 
     def _vectors(self, entry: WatchEntry) -> bytes:
         return self._sealer.seal(entry.vectors.astype("<f2").tobytes(), _vectors_place(entry.id))

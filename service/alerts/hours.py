@@ -35,7 +35,7 @@ class Hours:
     def touch(self, since: datetime, until: datetime) -> bool:
         """Whether a stretch of time, aware and both ends inclusive, has a moment within the hours."""
         begin = since.astimezone(ZoneInfo(self.zone))
-        if self._holds(begin.time()):
+        if self._holds(begin.time()) or self._holds(until.astimezone(begin.tzinfo).time()):
             return True
         opening = datetime.combine(begin.date(), self.start, begin.tzinfo)
         if opening < begin:

@@ -116,10 +116,13 @@ class Matcher:
             missed_since = self._group.join()
             if missed_since is not None:
                 self._catch_up(missed_since)
+            self._group.forget_the_dead()
             self._joined = True
         changes = self._group.read(wait_ms=wait_ms, limit=BATCH)
         if changes:
             self._handle(changes)
+        else:
+            self._refresh()  # what was removed is not kept in memory either
         return len(changes)
 
     def _handle(self, changes: Sequence[PendingChange]) -> None:

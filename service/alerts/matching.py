@@ -13,7 +13,7 @@ from models.types import Modality
 from pipeline.types import FloatArray
 from service.alerts.entries import WatchEntry
 
-__all__ = ["Hit", "WatchMatrix", "alike"]
+__all__ = ["Hit", "WatchMatrix"]
 
 _LIGHTS = (Modality.VISIBLE, Modality.INFRARED)
 
@@ -83,32 +83,6 @@ class WatchMatrix:
         assert curve is not None  # noqa: S101  otherwise no cosine would have been enough
         entry_id, example = self._places[place]
         return Hit(entry_id, example, min(1.0, max(-1.0, cosine)), curve.probability(cosine))
-
-
-def alike(
-    entries: Iterable[WatchEntry],
-    vectors: FloatArray,
-    lights: Sequence[Modality],
-    calibration: Calibration,
-    least: float,
-) -> dict[str, float]:
-    """Entries that look for somebody who is likely to be shown by one of these vectors, with the best probability.
-
-    For the erasure of a subject: an entry that was made from a photo names no sighting, and is only found by likeness.
-    A person has to say whether it is the one.
-
-    Args:
-        vectors: ``float32[N, D]`` of sightings of the subject, made by the entries' model.
-    """
-    found: dict[str, float] = {}
-    for entry in entries:
-        stored = _unit(entry.vectors.astype(np.float32))
-        for cosines, light in zip(_unit(vectors) @ stored.T, lights, strict=True):
-            for cosine, example in zip(cosines.tolist(), entry.examples, strict=True):
-                curve = calibration.of(example.modality, light)
-                if curve is not None and (probability := curve.probability(cosine)) >= least:
-                    found[entry.id] = max(probability, found.get(entry.id, 0.0))
-    return found
 
 
 def _least_cosines(example: Modality, wanted: float, calibration: Calibration) -> tuple[float, float]:

@@ -30,11 +30,15 @@ __all__ = [
     "ManagingCases",
     "ManagingSubjects",
     "ManagingUsers",
+    "ManagingWatchlist",
+    "ManagingWebhooks",
     "OpenToAll",
     "OwnAccount",
     "ReadingFigures",
     "Searching",
+    "SeeingAlerts",
     "SendingPhotos",
+    "StreamingAlerts",
     "SystemReading",
     "TestingCameras",
     "Viewing",
@@ -74,15 +78,19 @@ def trail_of(connection: HTTPConnection) -> Trail:
     )
 
 
-def scoped_of(connection: HTTPConnection) -> Scoped:
-    """The services as the session's account may use them."""
+def scoped_of(connection: HTTPConnection, *, lasting: bool = False) -> Scoped:
+    """The services as the session's account may use them.
+
+    Args:
+        lasting: the answer goes on for long, so what it gives is judged by whether the session still lives.
+    """
     session = current_session(connection)
-    return Scoped(_services_of(connection), session.access, trail_of(connection))
+    return Scoped(_services_of(connection), session.access, trail_of(connection), session if lasting else None)
 
 
-def _needs(permission: Permission) -> Dependency:
+def _needs(permission: Permission, *, lasting: bool = False) -> Dependency:
     async def admitted(connection: HTTPConnection) -> Scoped:
-        scoped = scoped_of(connection)
+        scoped = scoped_of(connection, lasting=lasting)
         scoped.access.require(permission)
         return scoped
 
@@ -94,6 +102,10 @@ LoggedIn = Annotated[Scoped, Depends(_needs(Permission.LOGGED_IN))]
 OwnAccount = Annotated[Scoped, Depends(_needs(Permission.OWN_ACCOUNT))]
 Viewing = Annotated[Scoped, Depends(_needs(Permission.VIEW))]
 Searching = Annotated[Scoped, Depends(_needs(Permission.SEARCH))]
+SeeingAlerts = Annotated[Scoped, Depends(_needs(Permission.ALERTS))]
+StreamingAlerts = Annotated[Scoped, Depends(_needs(Permission.ALERTS, lasting=True))]
+ManagingWatchlist = Annotated[Scoped, Depends(_needs(Permission.WATCHLISTS))]
+ManagingWebhooks = Annotated[Scoped, Depends(_needs(Permission.WEBHOOKS))]
 SendingPhotos = Annotated[Scoped, Depends(_needs(Permission.PHOTOS))]
 ManagingSubjects = Annotated[Scoped, Depends(_needs(Permission.SUBJECTS))]
 ManagingCases = Annotated[Scoped, Depends(_needs(Permission.CASES))]

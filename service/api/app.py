@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from service.api import (
+    alerts,
     audit,
     cameras,
     cases,
@@ -26,6 +27,8 @@ from service.api import (
     tokens,
     tracklets,
     users,
+    watchlist,
+    webhooks,
 )
 from service.api.access import check_permissions, permissions_of
 from service.api.errors import install_error_handlers
@@ -49,6 +52,9 @@ _TAGS = [
     {"name": "erasure", "description": "Sightings erased for good, and legal holds."},
     {"name": "photos", "description": "Find the persons of a photo, to search with them. Photos are not kept."},
     {"name": "search", "description": "Rank the gallery's sightings by likeness. Evidence, never proof."},
+    {"name": "watchlist", "description": "Persons to watch for, why, for whom and until when."},
+    {"name": "alerts", "description": "Sightings that resemble somebody on the watchlist, as they come in."},
+    {"name": "webhooks", "description": "Programs elsewhere that are told of alerts."},
     {"name": "users", "description": "Accounts: roles, and the cameras each may see."},
     {"name": "tokens", "description": "API tokens for programs."},
     {"name": "audit", "description": "Who did what, in a chain of hashes."},
@@ -72,6 +78,7 @@ def create_app(settings: Settings, services: Services, *, dashboard: bool = True
             yield
         finally:
             await services.live.close()
+            await services.alerting.bell.close()
             await run_in_threadpool(services.close)
 
     app = FastAPI(
@@ -97,7 +104,7 @@ def create_app(settings: Settings, services: Services, *, dashboard: bool = True
     api = APIRouter(prefix=API_PREFIX)
     for part in (session, cameras, live, tracklets, erasures, photos, search, searches, users, tokens, audit, system):
         api.include_router(part.router)
-    for part in (subjects, cases, exports):
+    for part in (subjects, cases, exports, watchlist, alerts, webhooks):
         api.include_router(part.router)
     app.include_router(health.router)
     app.include_router(api)

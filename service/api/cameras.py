@@ -14,6 +14,7 @@ from pipeline.camera import CameraConfig, CameraHealth, CameraPosition
 from pipeline.camera_url import CameraUrlError, mask_url
 from pipeline.types import Image
 from service.api.access import AddingCameras, ManagingCameras, TestingCameras, Viewing
+from service.api.changes import given_fields
 from service.api.probing import CameraProbe
 from service.api.schema import (
     Camera,
@@ -132,11 +133,8 @@ def add_camera_config(scoped: Scoped, camera: CameraCreate) -> CameraConfig:
 
 
 def _change(scoped: Scoped, camera_id: str, change: CameraChange) -> CameraConfig:
-    given: dict[str, Any] = {name: getattr(change, name) for name in change.model_fields_set}
     scoped.camera(camera_id)  # whether it is there comes before whether the change makes sense
-    for name, value in given.items():
-        if value is None and name not in CLEARABLE:
-            raise ProblemError(422, "invalid", f"{name} cannot be null.")
+    given = given_fields(change, CLEARABLE)
     for name in ("include", "exclude"):
         if name in given:
             given[name] = _polygons(given[name])

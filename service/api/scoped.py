@@ -15,10 +15,13 @@ from pipeline.camera import CameraConfig, CameraHealth, CameraPosition
 from pipeline.camera_url import mask_url
 from service.api.photo_store import StoredPhoto
 from service.api.probing import CameraProbe, without_place
+from service.api.scoped_alerts import ScopedAlerts
 from service.api.scoped_cases import ScopedCases
 from service.api.scoped_exports import ScopedExports
 from service.api.scoped_searches import ScopedSearches, search_problems, told_search
 from service.api.scoped_subjects import ScopedSubjects
+from service.api.scoped_watchlist import ScopedWatchlist
+from service.api.scoped_webhooks import ScopedWebhooks
 from service.audit import Trail
 from service.camera_board import CameraMissingError, CameraRecord
 from service.gallery import ErasureReport, GalleryFilter, HeldError, Hold, Page, TrackletRecord
@@ -84,6 +87,10 @@ class Scoped:
     @property
     def photo_slots(self) -> asyncio.Semaphore:
         return self._services.photo_slots
+
+    @property
+    def probe_slots(self) -> asyncio.Semaphore:
+        return self._services.probe_slots
 
     @property
     def password_checks(self) -> asyncio.Semaphore:
@@ -407,6 +414,23 @@ class Scoped:
     def subjects(self) -> ScopedSubjects:
         """The subjects that the account sees a sighting of."""
         return ScopedSubjects(self._services, self, self._require_now)
+
+    # -- watchlist and alerts --------------------------------------------------------------------
+
+    @property
+    def watchlist(self) -> ScopedWatchlist:
+        """The entries that are the account's, or reach no further than it sees."""
+        return ScopedWatchlist(self._services, self, self._require_now)
+
+    @property
+    def alerts(self) -> ScopedAlerts:
+        """The alerts of the account's cameras."""
+        return ScopedAlerts(self._services, self, self._require_now)
+
+    @property
+    def webhooks(self) -> ScopedWebhooks:
+        """Where alerts are sent to; for who sees all cameras."""
+        return ScopedWebhooks(self._services, self, self._require_now)
 
 
 def _check_login(url: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from service.api.scoped import Scoped
     from service.api.services import Services
 
-__all__ = ["ScopedSearches", "search_problems", "told_search"]
+__all__ = ["ScopedSearches", "search_problems", "told_example", "told_scope", "told_search"]
 
 
 @contextmanager
@@ -164,7 +164,7 @@ def told_search(access: Access, question: Question) -> dict[str, Any]:
         "reason": question.reason,
         "scope": told_scope(access),
         "filters": told,
-        "examples": [_example(example) for example in question.examples],
+        "examples": [told_example(example) for example in question.examples],
         "k": question.k,
     }
 
@@ -174,7 +174,7 @@ def told_scope(access: Access) -> list[str] | None:
     return None if access.cameras is None else sorted(access.cameras)
 
 
-def _example(example: Example) -> dict[str, Any]:
+def told_example(example: Example) -> dict[str, Any]:
     if example.tracklet_id is not None:
         return {"tracklet": example.tracklet_id}
     return {"photo": example.photo_id, "person": example.person}

@@ -240,9 +240,7 @@ class ScopedSubjects:
         """
         seen = self.get(subject_id)
         records = self._records(seen)
-        if not records:
-            raise ProblemError(409, "no-examples", "The subject has no confirmed sighting to search with.")
-        best = sorted(records, key=lambda r: -r.quality)[:MAX_EXAMPLES]
+        best = _best(records)
         outcome = self.scoped.search(
             [Example(tracklet_id=record.id) for record in best],
             replace(filters, exclude_ids=frozenset({*seen.confirmed, *seen.rejected, *seen.pending})),
@@ -257,6 +255,10 @@ class ScopedSubjects:
             for m in outcome.matches
         ]
         return found, [record.id for record in best]
+
+    def best(self, subject_id: str) -> list[TrackletRecord]:
+        """The best confirmed sightings of a subject, to search or watch with. Raises ProblemError 409 for none."""
+        return _best(self._records(self.get(subject_id)))
 
     def timeline(self, subject_id: str) -> tuple[Subject, Timeline]:
         """Where a subject was when; that somebody looked is noted."""
@@ -349,6 +351,12 @@ class ScopedSubjects:
                 if other.id == one and seen_of(other, self._access) is not None:
                     found[one] = proposed
         return found
+
+
+def _best(records: Sequence[TrackletRecord]) -> list[TrackletRecord]:
+    if not records:
+        raise ProblemError(409, "no-examples", "The subject has no confirmed sighting to search with.")
+    return sorted(records, key=lambda record: -record.quality)[:MAX_EXAMPLES]
 
 
 def _decided(subject: Subject, decision: dict[str, Decision], *, confirmed: bool) -> Subject:

@@ -20,6 +20,9 @@ from pipeline.camera import CameraConfig
 from pipeline.camera_url import CameraUrlError, UrlPolicy, check_camera_url, mask_url
 from pipeline.sealing import Sealer
 from pipeline.types import Image
+from service.alerts import ModelInUse
+from service.alerts.webhook_address import WebhookPolicy
+from service.api.alerting import Alerting
 from service.api.engines import LoadedDetector, LoadedModel, PhotoEngines
 from service.api.photo_store import PhotoStore
 from service.api.probing import CameraProbe
@@ -129,9 +132,22 @@ class Services:
             self.media,
             self.holds,
             default_days=self.settings.retention_days,
-            keep_days=lambda: {c.id: c.keep_days for c in self.camera_configs() if c.keep_days is not None},
+            keep_days=self.keep_days,
             on_swept=self._note_swept,
             elsewhere=erasables(self.redis, self.settings),
+            on_sweep=lambda now: self.alerting.tidy(now),
+        )
+        s = self.settings
+        self.alerting = Alerting(
+            self.redis,
+            redis_url(s),
+            self.sealer,
+            self.gallery,
+            self.accounts,
+            self.audit,
+            WebhookPolicy(s.webhook_allow_private, s.webhook_allow_loopback),
+            self.metrics,
+            self.camera_names,
         )
         self.keys = KeyRegistry(self.redis, self.sealer)
         self.exporter = Exporter(self._export_parts())
@@ -147,11 +163,13 @@ class Services:
         self.engines.start()
         self.retention.start()
         self.exporter.start()
+        self.alerting.start()
 
     def close(self) -> None:
         self._closed.set()
         if self.follower is not None:
             self.follower.stop()
+        self.alerting.stop()
         self.retention.stop()
         self.exporter.stop()
         self.views.stop()
@@ -164,6 +182,7 @@ class Services:
         self.follower = IndexFollower(self.redis, index, self.sealer)
         if not self._closed.is_set():
             self.follower.start()
+            self.alerting.use_model(ModelInUse(model.hash, model.dimension, model.calibration))
 
     def _photo_person(self, photo_id: str, person: int, account: str) -> PhotoPersonVector | None:
         photo = self.photos.get(photo_id)
@@ -259,6 +278,10 @@ class Services:
     def camera_configs(self) -> list[CameraConfig]:
         return [record.config for record in self.cameras.list()]
 
+    def keep_days(self) -> Mapping[str, float | None]:
+        """For how long sightings are kept, of the cameras that differ from the settings."""
+        return {config.id: config.keep_days for config in self.camera_configs() if config.keep_days is not None}
+
     def camera_names(self) -> Mapping[str, str]:
         """Names by camera id, at most two seconds old."""
         read_at, names = self._names
@@ -288,6 +311,7 @@ class Services:
             m.gallery_memory.set(stats.vector_bytes)
             m.gallery_left_out.set(stats.other_model + stats.refused)
         try:
+            m.alerts_waiting.set(self.alerting.backlog())
             reports = list(self.health.get_many([c.id for c in self.camera_configs()]).values())
             m.observe_workers(len(self.health.workers()), self.worker_reports())
             m.redis_up.set(1)

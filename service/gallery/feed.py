@@ -15,7 +15,7 @@ from service.gallery import keys, scripts
 from service.gallery.rows import IndexRow
 from service.gallery.store import redis_at_work
 
-__all__ = ["Change", "Feed", "FeedLostError"]
+__all__ = ["Change", "Feed", "FeedLostError", "entries_of"]
 
 _BATCH = 500  # records in one script call, a few milliseconds of the server's time
 _BEGINNING = "0-0"
@@ -101,10 +101,8 @@ class Feed:
             reply = cast("Any", self._redis.xread({keys.CHANGES: after}, count=limit, block=wait_ms))
             if not reply:
                 return []
-            # redis-py answers with a list under RESP2 and with a mapping under RESP3.
-            entries = next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
             self.check(after)
-            return [_change(position, fields) for position, fields in entries]
+            return [_change(position, fields) for position, fields in entries_of(reply)]
 
     def since(self, after: str, limit: int) -> list[Change]:
         """What happened after a position, at most `limit`, without waiting. Raises FeedLostError."""
@@ -158,6 +156,15 @@ class Feed:
             first[0].decode() if first else _BEGINNING,
             int(info["entries-added"]) > int(info["length"]),
         )
+
+
+def entries_of(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """Positions and fields of a read from one stream, which found something or nothing."""
+    if not reply:
+        return []
+    # redis-py answers with a list under RESP2 and with a mapping under RESP3.
+    entries = next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
+    return cast("list[tuple[bytes, dict[bytes, bytes]]]", entries)
 
 
 def _change(position: bytes, fields: Mapping[bytes, bytes]) -> Change:

@@ -56,6 +56,7 @@ class Retention:
             was removed, or never added: `default_days` holds for it.
         on_swept: told what a sweep did, when it did anything.
         elsewhere: what else remembers sightings and forgets them with their records.
+        on_sweep: removes what has a time of its own at the time of each sweep, and says whether it did.
     """
 
     def __init__(
@@ -69,11 +70,13 @@ class Retention:
         keep_days: Callable[[], Mapping[str, float | None]],
         on_swept: Callable[[Swept], object] = lambda _: None,
         elsewhere: Sequence[Erasable] = (),
+        on_sweep: Callable[[datetime], bool] = lambda _: False,
     ) -> None:
         self._redis, self._gallery, self._media, self._holds = client, gallery, media, holds
         self._eraser = Eraser(client, gallery, media, holds, elsewhere)
         self._default_days, self._keep_days, self._on_swept = default_days, keep_days, on_swept
         self._lease = Lease(client, keys.RETENTION, _LEASE_S)
+        self._on_sweep = on_sweep
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._tidying_due_s = 0.0
@@ -104,6 +107,7 @@ class Retention:
         """Remove what is older than it may be at `now`; nothing while another process does so."""
         if not self._lease.take():
             return Swept()
+        self._files_remember |= self._on_sweep(now)
         records = pictures = held = orphans = 0
         by_camera = self._keep_days()
         for camera in self._gallery.cameras():

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import uvicorn
-from support.api_world import PASSWORD, World, world_in
+from support.api_world import PASSWORD, World, served, world_in
 
 from pipeline.camera import CameraConfig
 from service.security import Role
@@ -26,14 +24,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def port(world: World) -> Iterator[int]:
-    server = uvicorn.Server(uvicorn.Config(world.app, host="127.0.0.1", port=0, log_level="error", proxy_headers=False))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    thread.join(30)
+    with served(world) as port:
+        yield port
 
 
 class Held:

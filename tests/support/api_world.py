@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 import structlog
+import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from ulid import ULID
@@ -224,6 +227,26 @@ def client_of(world: World, *, engines_s: float = 30.0, **options: Any) -> Itera
         assert world.services.follower is not None
         assert world.services.follower.wait_ready(30)
         yield client
+
+
+@contextmanager
+def served(world: World) -> Iterator[int]:
+    """The port of the application behind real sockets, with its index loaded."""
+    config = uvicorn.Config(world.app, host="127.0.0.1", port=0, log_level="error", proxy_headers=False)
+    config.timeout_graceful_shutdown = 1  # for streams that a failed test left open
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    try:
+        world.services.engines.wait(30)
+        assert world.services.follower is not None
+        assert world.services.follower.wait_ready(30)
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(30)
 
 
 def bearer(token: str) -> dict[str, str]:
