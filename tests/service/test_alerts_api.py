@@ -44,7 +44,7 @@ JSON = dict[str, Any]
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     loaders = foreseeable_loaders(calibration=CALIBRATION)
     folder = tmp_path_factory.mktemp("alerts")
-    with world_in(folder, loaders=loaders, webhook_allow_loopback=True) as world:
+    with world_in(folder, loaders=loaders, webhook_allow_loopback=True, retention_days=30) as world:
         for camera in ("gate", "yard"):
             world.services.cameras.declare(CameraConfig(camera, camera.title(), "rtsp://192.168.1.20/x"))
         yield world
