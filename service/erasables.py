@@ -21,7 +21,7 @@ def erasables(client: redis.Redis, settings: Settings) -> tuple[Erasable, ...]:
     return (
         SubjectStore(client),
         CaseStore(client),
-        ExportStore(client, settings.exports_dir),
+        ExportStore(client, settings.exports_dir, sealer),
         SearchStore(client, sealer),
         WatchlistStore(client, sealer),
         AlertStore(client),

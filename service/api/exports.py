@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Path, Response, status
-from fastapi.responses import FileResponse
+from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from service.api.access import Exporting
@@ -74,8 +74,12 @@ async def get_export(scoped: Exporting, case_id: str = CaseIdPath, export_id: st
 )
 async def fetch_export(scoped: Exporting, case_id: str = CaseIdPath, export_id: str = ExportIdPath) -> Response:
     """Check it with `tapetum exports verify`."""
-    path = await run_in_threadpool(scoped.exports.fetch, case_id, export_id)
-    return FileResponse(path, media_type="application/zip", filename=f"case-{case_id}-{export_id}.zip")
+    export, pieces = await run_in_threadpool(scoped.exports.fetch, case_id, export_id)
+    headers = {
+        "Content-Disposition": f'attachment; filename="case-{case_id}-{export_id}.zip"',
+        "Content-Length": str(export.size_bytes),
+    }
+    return StreamingResponse(pieces, media_type="application/zip", headers=headers)
 
 
 @router.delete(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.sealing import SealError
 from service.api.idempotency import id_for
 from service.cases import Export, ExportState
 from service.cases.export_job import UNDER_WAY
@@ -81,17 +81,21 @@ class ScopedExports:
             raise ProblemError(404, "export-not-found", "There is no such export.")
         return export
 
-    def fetch(self, case_id: str, export_id: str) -> Path:
-        """The file; recorded before it is given. Raises ProblemError 409 when there is none."""
+    def fetch(self, case_id: str, export_id: str) -> tuple[Export, Iterator[bytes]]:
+        """The ZIP in pieces; recorded before any is given. Raises ProblemError 409 when there is none."""
         export = self.get(case_id, export_id)
         if export.state is not ExportState.DONE:
             raise ProblemError(409, "export-not-there", export.error or f"The export is {export.state.value}.")
-        path = self.services.exports.file(export.id)
-        if not path.is_file():
-            raise ProblemError(409, "export-not-there", "Its file is not on this machine.")
+        try:
+            found = self.services.exports.read(export.id)
+        except FileNotFoundError:
+            raise ProblemError(409, "export-not-there", "Its file is not on this machine.") from None
+        except SealError:
+            sentence = "It is encrypted with a key that is not there any more. Export the case again."
+            raise ProblemError(409, "export-not-there", sentence) from None
         told = {"case": case_id, "export": export.id, "sha256": export.sha256}
         self.services.audit.append("export.fetch", self.scoped.trail, **told)
-        return path
+        return export, found
 
     def remove(self, case_id: str, export_id: str) -> None:
         """Forget an export and its file; one that is being made is stopped."""

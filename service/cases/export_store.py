@@ -6,16 +6,19 @@ half file is removed. An erasure that finds a sighting in an export withdraws it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
 import redis
 import structlog
 
+from pipeline.sealing import Sealer
 from service.cases.export_job import UNDER_WAY, Export, ExportState
+from service.cases.sealed_file import ExportFile, pieces
 from service.gallery.records import TRACKLET_ID
 from service.gallery.store import redis_at_work
 
@@ -43,12 +46,13 @@ class ExportStore:
 
     Args:
         folder: for the files; made when it is needed.
+        sealer: of the files.
     """
 
     name = "exports"
 
-    def __init__(self, client: redis.Redis, folder: Path) -> None:
-        self._redis, self._folder = client, folder
+    def __init__(self, client: redis.Redis, folder: Path, sealer: Sealer) -> None:
+        self._redis, self._folder, self._sealer = client, folder, sealer
         self._exchange = client.register_script(_EXCHANGE)
 
     # -- files -----------------------------------------------------------------------------------
@@ -59,15 +63,32 @@ class ExportStore:
             raise ValueError(f"expected a ULID, got {export_id[:40]!r}")
         return self._folder / f"{export_id}.zip"
 
-    def half_file(self, export_id: str) -> Path:
-        """Where it is being written."""
+    def half_file(self, export_id: str) -> ExportFile:
+        """A new file to write it to; one that was begun before goes. Raises OSError."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.drop_half(export_id)
+        return ExportFile(self._half(export_id), self._sealer, _place(export_id))
+
+    def drop_half(self, export_id: str) -> None:
+        """Remove what was written of it, if it is not finished. Raises OSError."""
+        self._half(export_id).unlink(missing_ok=True)
+
+    def read(self, export_id: str) -> Iterator[bytes]:
+        """The ZIP in pieces, the first of them read already. Raises OSError, SealError."""
+        found = self._pieces(export_id)
+        return chain([next(found, b"")], found)
+
+    def _pieces(self, export_id: str) -> Iterator[bytes]:
+        with self.file(export_id).open("rb") as file:
+            yield from pieces(file, self._sealer, _place(export_id))
+
+    def _half(self, export_id: str) -> Path:
         return self.file(export_id).with_suffix(_HALF)
 
     def discard(self, export_id: str) -> None:
         """Remove its files, and what it holds; not the job."""
-        for path in (self.file(export_id), self.file(export_id).with_suffix(_HALF)):
-            path.unlink(missing_ok=True)
+        self.file(export_id).unlink(missing_ok=True)
+        self.drop_half(export_id)
         with redis_at_work():
             self._redis.delete(_sightings(export_id))
 
@@ -117,7 +138,7 @@ class ExportStore:
 
     def finish(self, export_id: str, *, size_bytes: int, sha256: str, manifest_sha256: str, key: str) -> bool:
         """The half file becomes the file. False, and no file, when it was withdrawn meanwhile."""
-        self.half_file(export_id).replace(self.file(export_id))
+        self._half(export_id).replace(self.file(export_id))
         finished = self._change(
             export_id,
             {ExportState.RUNNING},
@@ -231,6 +252,10 @@ def _read(text: bytes) -> Export | None:
 
 def _interrupted(export: Export) -> Export:
     return replace(export, state=ExportState.FAILED, error=INTERRUPTED)
+
+
+def _place(export_id: str) -> str:
+    return f"tapetum:export:{export_id}"
 
 
 def _alive(export_id: str) -> str:

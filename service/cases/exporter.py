@@ -147,7 +147,7 @@ class Exporter:
             self._fail(job, "It could not be made. The log of the service says why.")
         finally:
             with suppress(OSError):  # the next sweep finds it
-                self._parts.store.half_file(export_id).unlink(missing_ok=True)
+                self._parts.store.drop_half(export_id)
 
     def _fail(self, job: ExportJob, sentence: str) -> None:
         with suppress(GalleryUnavailable, OSError):  # then nobody keeps it alive, which is as good
@@ -172,9 +172,7 @@ class Exporter:
             "blurred": export.blurred,
             "key": key.public.fingerprint,
         }
-        half = parts.store.half_file(export.id)
-        half.unlink(missing_ok=True)
-        with Package(half, export.created_at) as package:
+        with Package(parts.store.half_file(export.id), export.created_at) as package:
             pictures = self._pictures(job, package, content, blur)
             package.add_json("case.json", told(content, pictures, about))
             package.add_text("index.html", summary(content, pictures, about))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any, cast
 
+from service.cases.sealed_file import ExportFile
 from service.cases.signing import SigningKey
 
 __all__ = ["FORMAT", "MANIFEST", "PUBLIC_KEY", "SIGNATURE", "Package", "Packed"]
@@ -23,7 +22,7 @@ MANIFEST, SIGNATURE, PUBLIC_KEY = "manifest.json", "manifest.sig", "public-key.p
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Of the finished file and of its manifest, SHA-256 in hexadecimal; and the fingerprint of the key."""
+    """Of the finished ZIP and of its manifest, SHA-256 in hexadecimal; and the fingerprint of the key."""
 
     size_bytes: int
     sha256: str
@@ -37,15 +36,14 @@ class Package:
     Raises OSError when the disk is full.
 
     Args:
-        path: must not be there yet; readable by its owner only.
         moment: that all its files carry.
     """
 
-    def __init__(self, path: Path, moment: datetime) -> None:
+    def __init__(self, file: ExportFile, moment: datetime) -> None:
+        self._file = file
         self._time = moment.timetuple()[:6]
         self._files: list[dict[str, Any]] = []
-        self._raw = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b")
-        self._zip = zipfile.ZipFile(self._raw, "w", zipfile.ZIP_STORED, allowZip64=True)
+        self._zip = zipfile.ZipFile(cast("IO[bytes]", file), "w", zipfile.ZIP_STORED, allowZip64=True)
 
     def __enter__(self) -> Package:
         return self
@@ -53,7 +51,7 @@ class Package:
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         if kind is not None:
             self._zip.fp = None  # a ZIP that failed half way is not finished by closing it
-        self._raw.close()
+        self._file.close()
 
     def add(self, name: str, data: bytes) -> None:
         """One file, with its hash in the manifest."""
@@ -73,14 +71,14 @@ class Package:
         self._write(MANIFEST, manifest, zipfile.ZIP_DEFLATED)
         self._write(SIGNATURE, key.sign(manifest), zipfile.ZIP_STORED)
         self._zip.close()
-        self._raw.flush()
-        os.fsync(self._raw.fileno())
-        self._raw.seek(0)
-        digest = hashlib.file_digest(self._raw, "sha256").hexdigest()
-        size_bytes = self._raw.tell()
-        return Packed(size_bytes, digest, hashlib.sha256(manifest).hexdigest(), key.public.fingerprint)
+        self._file.settle()
+        self._file.sync()
+        return Packed(
+            self._file.size_bytes, self._file.sha256, hashlib.sha256(manifest).hexdigest(), key.public.fingerprint
+        )
 
     def _write(self, name: str, data: bytes, compression: int) -> None:
         entry = zipfile.ZipInfo(name, self._time)
         entry.external_attr = 0o600 << 16
         self._zip.writestr(entry, data, compression)
+        self._file.settle()

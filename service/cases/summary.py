@@ -5,7 +5,7 @@ Whatever people or cameras were called is escaped and kept apart from the direct
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
@@ -57,7 +57,7 @@ def summary(content: CaseContent, pictures: Pictures, about: Mapping[str, Any]) 
     yield _row("Exported", f"{exported} by {_said(about['account'])}, as far as that account may see")
     yield _row("Why", _said(about["reason"]))
     yield _row("Bystanders", "made unrecognisable" if about["blurred"] else "<strong>not</strong> made unrecognisable")
-    yield _row("Holds", f"{len(content.sightings)} sightings, {len(content.subjects)} subjects")
+    yield _row("Holds", f"{_count(content.sightings, 'sighting')}, {_count(content.subjects, 'subject')}")
     yield _row(
         "Signed",
         "<code>manifest.json</code> has the SHA-256 of every file, <code>manifest.sig</code> is its Ed25519 signature "
@@ -123,6 +123,10 @@ def _pinned(pin: Pin | None) -> str:
         return ""
     note = f": {_said(pin.note)}" if pin.note else ""
     return f'<p class="small">Pinned by {_said(pin.account)}, {_time(pin.at)}{note}</p>\n'
+
+
+def _count(found: Sized, name: str) -> str:
+    return f"{len(found)} {name}{'s' * (len(found) != 1)}"
 
 
 def _row(name: str, value: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import subprocess
@@ -17,7 +18,9 @@ import pytest
 from support.api_world import START
 from support.command import run_command
 
+from pipeline.sealing import Sealer, SealError
 from service.cases.package import MANIFEST, PUBLIC_KEY, SIGNATURE, Package
+from service.cases.sealed_file import ExportFile, pieces
 from service.cases.signing import KEY_FILE, SigningKey, SigningKeyError, VerifyingKey
 from service.cases.verify import verify_export
 
@@ -37,7 +40,7 @@ def export(tmp_path: Path, key: SigningKey) -> Path:
 
 
 def packed(path: Path, key: SigningKey) -> Path:
-    with Package(path, START) as package:
+    with Package(ExportFile(path), START) as package:
         package.add(PICTURE, b"\xff\xd8 a picture \xff\xd9")
         package.add_json("case.json", {"title": "Bicycles"})
         package.add_text("index.html", ["<!doctype html>", "<title>Bicycles</title>"])
@@ -304,11 +307,38 @@ def test_keys_that_are_none(tmp_path: Path, text: bytes) -> None:
         VerifyingKey.from_pem(text)
 
 
+def test_a_sealed_file_opens_piece_by_piece_in_its_place(tmp_path: Path) -> None:
+    path, sealer = tmp_path / "x", Sealer([bytes(32)])
+    file = ExportFile(path, sealer, "one")
+    for data in (b"first" * 10, b"second" * 10):
+        file.write(data)
+        file.settle()
+    file.close()
+    whole = b"first" * 10 + b"second" * 10
+    assert (file.size_bytes, file.sha256) == (len(whole), hashlib.sha256(whole).hexdigest())
+
+    def opened(data: bytes, sealer: Sealer = sealer, place: str = "one") -> bytes:
+        return b"".join(pieces(io.BytesIO(data), sealer, place))
+
+    stored = path.read_bytes()
+    assert b"first" not in stored
+    assert opened(stored) == whole
+    length = int.from_bytes(stored[8:16], "big")
+    first, second = stored[8 : 16 + length], stored[16 + length :]
+    for broken in (stored[:8] + second + first, stored[:-1], stored[:8] + second, stored[:-1] + b"x"):
+        with pytest.raises(SealError):
+            opened(broken)
+    with pytest.raises(SealError):
+        opened(stored, place="two")
+    with pytest.raises(SealError):
+        opened(stored, Sealer([bytes(31) + b"x"]))
+
+
 def test_a_package_that_failed_is_no_zip(tmp_path: Path, key: SigningKey) -> None:
     path = tmp_path / "half.zip"
-    with pytest.raises(TypeError), Package(path, START) as package:
+    with pytest.raises(TypeError), Package(ExportFile(path), START) as package:
         package.add_json("case.json", {"what": object()})
     assert not zipfile.is_zipfile(path)
     assert path.stat().st_mode & 0o77 == 0
     with pytest.raises(FileExistsError):
-        Package(path, START)
+        ExportFile(path)

@@ -32,6 +32,7 @@ from support.cameras import wait_for
 from support.exports import begun, case_with, ended, fetched, state_of
 
 from pipeline.camera import CameraConfig
+from pipeline.sealing import Sealer
 from pipeline.types import Detections, Image
 from service.cases.export_store import INTERRUPTED
 from service.cases.exporter import Exporter
@@ -415,7 +416,7 @@ def test_a_full_disk_is_said(world: World, api: TestClient, seen: Any, monkeypat
         return really("/dev/full", os.O_RDWR) if str(path).startswith(folder) else really(path, *more)
 
     with monkeypatch.context() as patch:
-        patch.setattr("service.cases.package.os.open", full)
+        patch.setattr("service.cases.sealed_file.os.open", full)
         export = ended(api, case, begun(api, case))
     assert (export["state"], export["error"]) == ("failed", "The disk is full.")
     assert problem(api.get(f"{case}/exports/{export['id']}/file")) == (409, "The disk is full.")
@@ -463,6 +464,23 @@ def test_pictures_that_are_gone_are_said_to_be(world: World, api: TestClient, se
     assert [p["path"] for p in told["pictures"]] == [None, None, f"pictures/{one}/2.jpg"]
     assert page.pictures == [f"pictures/{one}/2.jpg"]
     assert "2 of its pictures are gone" in page.text
+
+
+def test_encrypted_at_rest_nothing_of_it_lies_in_the_clear(
+    world: World, api: TestClient, seen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, secret = world.services.exports, "a word that is nowhere else"
+    monkeypatch.setattr(store, "_sealer", Sealer([bytes(32)]))
+    case = case_with(api, seen(88), seen(89), title=secret)
+    export = ended(api, case, begun(api, case))
+    stored = store.file(export["id"]).read_bytes()
+    assert not [word for word in (b"PK\x03\x04", b"JFIF", b"pictures/", secret.encode()) if word in stored]
+    file = fetched(api, case, export, tmp_path / "x.zip")
+    assert verify_export(file, [export["key"]]).findings == ()
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == export["sha256"]
+    monkeypatch.setattr(store, "_sealer", Sealer([bytes(31) + b"x"]))
+    refused = api.get(f"{case}/exports/{export['id']}/file")
+    assert problem(refused) == (409, "It is encrypted with a key that is not there any more. Export the case again.")
 
 
 def test_files_go_when_their_time_is_over(world: World, api: TestClient, seen: Any) -> None:
