@@ -32,6 +32,7 @@ FIRST_PICTURE_S = 5.0
 SILENT_S = 20.0
 MAX_WATCHED = 64
 MAX_MESSAGE_CHARS = 8192
+MAX_EVERY_S = 60
 _BOUNDARY = "tapetum-frame"
 _log = structlog.get_logger(__name__)
 
@@ -112,7 +113,8 @@ async def _newest(scoped: Scoped, camera_id: str) -> LiveFrame:
 
 @router.websocket("/live")
 async def live_socket(socket: WebSocket, scoped: Viewing) -> None:
-    """Send ``{"watch": [camera ids]}`` at any time; get pictures of these cameras.
+    """Send ``{"watch": [camera ids], "every_s": 0}`` at any time; get pictures of these cameras, each of them at most
+    so often.
 
     A message is a big-endian uint32 length, a JSON header of that length (camera_id, captured_at, modality,
     persons) and a JPEG.
@@ -125,7 +127,7 @@ async def live_socket(socket: WebSocket, scoped: Viewing) -> None:
             if len(text) > MAX_MESSAGE_CHARS:
                 await socket.close(1009)
                 return
-            watcher.watch(_wanted(text))
+            watcher.watch(*_wanted(text))
     except (WebSocketDisconnect, RuntimeError, KeyError):
         pass  # hung up, or sent bytes where text belongs
     except ValueError:
@@ -134,13 +136,16 @@ async def live_socket(socket: WebSocket, scoped: Viewing) -> None:
         await watcher.end()
 
 
-def _wanted(text: str) -> frozenset[str]:
-    """Camera ids of a message. Raises ValueError."""
+def _wanted(text: str) -> tuple[frozenset[str], float]:
+    """Camera ids of a message, and the least time between two pictures of each. Raises ValueError."""
     message = json.loads(text)
     ids = message.get("watch") if isinstance(message, dict) else None
     if not isinstance(ids, list) or len(ids) > MAX_WATCHED or not all(isinstance(i, str) for i in ids):
         raise ValueError("expected {'watch': [camera ids]}")
-    return frozenset(ids)
+    every_s = message.get("every_s", 0)
+    if not isinstance(every_s, int | float) or not 0 <= every_s <= MAX_EVERY_S:
+        raise ValueError(f"every_s: expected 0 to {MAX_EVERY_S} seconds")
+    return frozenset(ids), float(every_s)
 
 
 class _Watcher:
@@ -151,8 +156,10 @@ class _Watcher:
         self._scoped = scoped
         self._turn = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._every_s = 0.0
 
-    def watch(self, wanted: frozenset[str]) -> None:
+    def watch(self, wanted: frozenset[str], every_s: float) -> None:
+        self._every_s = every_s
         for camera_id in self._tasks.keys() - wanted:
             self._tasks.pop(camera_id).cancel()
         for camera_id in wanted:
@@ -174,6 +181,8 @@ class _Watcher:
                 async for frame in frames:
                     async with self._turn:
                         await self._socket.send_bytes(_message(camera_id, frame))
+                    if self._every_s:
+                        await asyncio.sleep(self._every_s)
         except (RedisError, GalleryUnavailable, AuditUnavailable) as error:
             _log.warning("live_view_interrupted", camera=camera_id, error=type(error).__name__)
         except (WebSocketDisconnect, RuntimeError, OSError, ProblemError):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from service.gallery import TrackletRecord
 from service.problems import ProblemError
-from service.search import Example, Match, ModelMismatch, SearchError, UnknownExample
+from service.search import MAX_EXAMPLES, Example, Match, ModelMismatch, SearchError, UnknownExample
 from service.search_store import Question, Ranked, StoredSearch, Verdict, VerdictKind
 from service.searches import KeyTaken, NotInAnswer, SearchGone, SearchState, TooManyVerdicts
 from service.security.access import Access, Permission
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from service.api.scoped import Scoped
     from service.api.services import Services
 
-__all__ = ["ScopedSearches", "search_problems", "told_example", "told_scope", "told_search"]
+__all__ = ["OwnSearch", "ScopedSearches", "search_problems", "told_example", "told_scope", "told_search"]
 
 
 @contextmanager
@@ -41,6 +42,14 @@ def search_problems() -> Iterator[None]:
         raise ProblemError(404, "not-in-answer", str(error)) from None
     except SearchGone:
         raise _search_not_found() from None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSearch:
+    """A search and the sighting it was first asked with; None for a photo, and for what is gone or out of scope."""
+
+    search: StoredSearch
+    picture: TrackletRecord | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,17 @@ class ScopedSearches:
         born = self._born()
         return [one for one in self.services.searches.store.own(self._access.account) if one.created_at >= born]
 
+    def overview(self, limit: int) -> list[OwnSearch]:
+        """The newest, each with the first of its examples."""
+        newest = self.own()[:limit]
+        first = [next((e.tracklet_id for e in one.question.examples if e.tracklet_id), None) for one in newest]
+        known = self.services.gallery.get_many([one for one in first if one is not None])
+        pictures = [known.get(one) if one is not None else None for one in first]
+        return [
+            OwnSearch(search, record if record is not None and self._access.sees(record.camera_id) else None)
+            for search, record in zip(newest, pictures, strict=True)
+        ]
+
     def get(self, search_id: str) -> SearchState:
         return self._state(self._find(search_id))
 
@@ -111,6 +131,26 @@ class ScopedSearches:
                 outcome = searches.judge(search, tracklet_id, verdict, searcher, position, self._access)
         self.scoped.metrics.searches.observe(outcome.took_s)
         return self.get(search_id)
+
+    def vary(self, search_id: str, question: Question) -> SearchState:
+        """Ask another question in the place of a search, and take over what was thought of its matches.
+
+        What was confirmed there and the new filters leave out goes on as an example; what is in the new answer too is
+        judged alike; the rest is not asked about any more.
+        """
+        search = self._find(search_id)
+        judged = {r.id: (r, verdict.kind) for r, verdict in self._state(search).judged}
+        outside = [
+            Example(tracklet_id=one)
+            for one, (record, kind) in judged.items()
+            if kind is VerdictKind.CONFIRM and not question.filters.admits(record)
+        ]
+        examples = tuple(dict.fromkeys((*question.examples, *outside)))[:MAX_EXAMPLES]
+        state = self.make(replace(question, examples=examples))
+        for one, (_, kind) in judged.items():
+            if any(one == place.tracklet_id for place in state.ranked):
+                state = self.judge(state.search.id, one, kind)
+        return state
 
     def matches(self, ranked: Sequence[Ranked], first: int) -> list[Match]:
         """Some places of a state's ranking; the first of them has the rank `first`."""

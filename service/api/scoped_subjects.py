@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from service.api.scoped import Scoped
     from service.api.services import Services
 
-__all__ = ["FoundProposal", "ScopedSubjects"]
+__all__ = ["FoundProposal", "KnownSubject", "ScopedSubjects"]
 
 MAX_EXAMPLES = 20  # of one search
 _CHUNK = 100
@@ -53,6 +53,14 @@ class FoundProposal:
     match: Match
     subject_id: str | None
     conflicts: tuple[Conflict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSubject:
+    """A subject and its latest confirmed sighting, None where that is gone."""
+
+    subject: Subject
+    picture: TrackletRecord | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,22 @@ class ScopedSubjects:
             if len(chunk) < _CHUNK:
                 return found, None
             cursor = chunk[-1].id
+
+    def overview(self, limit: int, cursor: str | None) -> tuple[list[KnownSubject], str | None]:
+        """Like `page`, each with its latest confirmed sighting."""
+        found, further = self.page(limit, cursor)
+        latest = [max(subject.confirmed, default=None) for subject in found]  # ids rise with time
+        known = self.services.gallery.get_many([one for one in latest if one is not None])
+        pairs = zip(found, latest, strict=True)
+        return [KnownSubject(subject, known.get(one) if one is not None else None) for subject, one in pairs], further
+
+    def holding(self, tracklet_id: str) -> Subject | None:
+        """The subject that a sighting is confirmed in, where the account sees both."""
+        self.require(Permission.VIEW)
+        found = self.services.subjects.of([tracklet_id])
+        subject = self.services.subjects.get_many(list(found.values())).get(found.get(tracklet_id, ""))
+        seen = seen_of(subject, self._access) if subject is not None else None
+        return seen if seen is not None and tracklet_id in seen.confirmed else None
 
     def get(self, subject_id: str) -> Subject:
         """The subject that has, or had, this id."""

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict
 
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 from service.dashboard import strings
 
-__all__ = ["LiveWall", "PhotoPicker", "SightingGrid", "ToolBar"]
+__all__ = ["CardGroup", "LiveWall", "PhotoPicker", "SightingGrid", "TimelineChart", "ToolBar"]
+
+
+class CardGroup(TypedDict):
+    """Some cards under one title, '' for none."""
+
+    key: str
+    title: str
+    note: str
+    items: list[dict[str, Any]]
+
 
 Handler = Callable[[dict[str, Any]], Any]
 
@@ -40,8 +50,15 @@ class LiveWall(Element, component="live_wall.js"):
             "not_yet": strings.NOT_YET,
             "day": strings.DAY,
             "night": strings.NIGHT,
+            "full_screen": strings.FULL_SCREEN_OF,
         }
+        self._props["every_s"] = 0
         self.on("person", _argument(on_person))
+
+    def slow_down(self, every_s: float) -> None:
+        """Take a picture of each camera at most so often; 0 for as often as there is one."""
+        self._props["every_s"] = every_s
+        self.update()
 
     def show(self, cameras: list[dict[str, Any]]) -> None:
         """Replace the tiles; does nothing when nothing has changed."""
@@ -63,28 +80,44 @@ class PhotoPicker(Element, component="photo_picker.js"):
 
 
 class SightingGrid(Element, component="sighting_grid.js"):
-    """Sightings as cards; `on_open` and `on_search` get the id."""
+    """Sightings as cards; `on_open` gets the id, `on_act` the name of an act and the id.
 
-    def __init__(self, items: list[dict[str, Any]], *, label: str, on_open: Handler, on_search: Handler) -> None:
+    Args:
+        acts: of `strings.ACTS`, what one may do with a sighting here.
+    """
+
+    def __init__(self, *, label: str, acts: Sequence[str], on_open: Handler, on_act: Handler) -> None:
         super().__init__()
-        self._props["items"] = items
+        self._props["groups"] = []
+        self._props["marked"] = []
         self._props["label"] = label
-        self._props["strings"] = {
-            "day": strings.DAY,
-            "night": strings.NIGHT,
-            "in_view": strings.IN_VIEW,
-            "search_this": strings.SEARCH_THIS,
-            "similarity": strings.UNCALIBRATED,
-            "cosine_title": strings.COSINE_TITLE,
-        }
+        self._props["acts"] = [{"name": name, **strings.ACTS[name]} for name in acts]
+        self._props["strings"] = strings.CARDS
         self.on("open", _argument(on_open))
-        self.on("search", _argument(on_search))
+        self.on("act", _argument(on_act))
+
+    def show(self, groups: list[CardGroup], marked: Sequence[str] = ()) -> None:
+        """Replace the cards; does nothing when nothing has changed."""
+        if self._props["groups"] != groups or self._props["marked"] != list(marked):
+            self._props["groups"] = groups
+            self._props["marked"] = list(marked)
+            self.update()
 
 
 class ToolBar(Element, component="tool_bar.js"):
-    """Light or dark, and the keyboard's map. `places`: where ``g`` and a key lead to."""
+    """Light or dark, and the keyboard's map. `places`: path and title of where ``g`` and a key lead to."""
 
-    def __init__(self, places: Mapping[str, str]) -> None:
+    def __init__(self, places: Mapping[str, tuple[str, str]]) -> None:
         super().__init__()
-        self._props["places"] = dict(places)
-        self._props["strings"] = strings.tools(list(places))
+        self._props["places"] = {key: path for key, (path, _) in places.items()}
+        self._props["strings"] = strings.tools({key: title for key, (_, title) in places.items()})
+
+
+class TimelineChart(Element, component="timeline_chart.js"):
+    """A timeline that can be played; `chart` is what `chart_of` makes."""
+
+    def __init__(self, chart: Mapping[str, Any]) -> None:
+        super().__init__()
+        for name, value in chart.items():
+            self._props[name] = value
+        self._props["strings"] = strings.CHART

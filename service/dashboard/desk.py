@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
 
 from nicegui import run, ui
+from pydantic import ValidationError
 from redis.exceptions import RedisError
 
 from service.api.scoped import Scoped
@@ -74,6 +75,8 @@ class Desk:
             raise Unanswered(strings.NOT_ALLOWED) from None
         except (AccountError, TokenError) as error:
             raise Unanswered(str(error)) from None
+        except ValidationError as error:
+            raise Unanswered(str(error.errors(include_input=False)[0]["msg"])) from None
 
     async def try_to(self, action: Callable[[], T]) -> T | None:
         """Like `ask`, for what somebody clicked: why it did not work is told in passing, and None returned."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from html import escape
 from typing import Any
 
@@ -12,6 +12,8 @@ from models.types import Modality
 from service.dashboard import strings
 
 __all__ = [
+    "answer_of",
+    "ask_first",
     "badge",
     "close_button",
     "empty",
@@ -105,3 +107,24 @@ def table_head(columns: Sequence[str], numbers: Sequence[int] = ()) -> None:
         for place, text in enumerate(columns):
             cell = ui.html(escape(text), sanitize=False, tag="th").props("scope=col")
             cell.classes("tp-number" if place in numbers else "")
+
+
+async def answer_of(dialog: ui.dialog) -> Any:
+    """What a dialog is closed with, after which it is gone; None when its page has gone before."""
+    given = await dialog
+    if dialog.is_deleted or dialog.client.is_deleted:
+        return None
+    dialog.delete()
+    return given
+
+
+async def ask_first(question: str, act: Callable[[], Awaitable[None]], *, verb: str = strings.REMOVE) -> None:
+    """Do something that cannot be taken back, if somebody says so."""
+    with ui.dialog(value=True) as dialog, ui.element("div").classes("tp-dialog tp-narrow"):
+        ui.label(question)
+        with ui.element("div").classes("tp-line"):
+            primary(verb, lambda: dialog.submit(True)).classes("tp-bad")
+            quiet(strings.CANCEL, lambda: dialog.submit(False))
+    sure = await answer_of(dialog)
+    if sure:
+        await act()

@@ -19,6 +19,9 @@ from service.security.access import Permission
 __all__ = ["LivePanel"]
 
 
+SLOW_S = 3.0
+
+
 class LivePanel:
     """Built in place. `on_person` gets the id of a clicked person's sighting; `cameras` is None for who may not."""
 
@@ -33,6 +36,11 @@ class LivePanel:
             ui.element("span").classes("tp-grow")
             for meaning in (strings.BOX_READY, strings.BOX_NEW):
                 ui.html(f"<i></i>{meaning}", sanitize=False, tag="span").classes("tp-legend")
+            self._low = quiet(strings.LOW_BANDWIDTH, self._switch, icon="network_cell")
+            self._low.props["aria-pressed"] = "false"
+            self._low.props["title"] = strings.LOW_BANDWIDTH_TITLE
+            whole = quiet(strings.FULL_SCREEN, icon="fullscreen")
+            whole.on("click", js_handler="(e) => e.target.closest('section').requestFullscreen()")
             if cameras is not None:
                 quiet(strings.CAMERAS, cameras.open, icon="videocam")
         self._wall = LiveWall(socket_path="/api/v1/live", on_person=self._picked)
@@ -43,6 +51,12 @@ class LivePanel:
             if on_add is not None:
                 primary(strings.ADD_CAMERA, on_add, icon="add")
         self._empty.set_visibility(False)
+
+    def _switch(self) -> None:
+        slow = self._low.props["aria-pressed"] == "false"
+        self._low.props["aria-pressed"] = "true" if slow else "false"
+        self._low.update()
+        self._wall.slow_down(SLOW_S if slow else 0)
 
     async def refresh(self) -> None:
         """Read cameras and their health again. While Redis is away the tiles stay as they were."""

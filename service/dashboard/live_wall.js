@@ -2,7 +2,7 @@
 // A message is: uint32 header length (big endian), JSON header, JPEG.
 export default {
   template: `
-    <div class="tp-wall" :style="{ '--tp-columns': columns }">
+    <div class="tp-wall" :style="{ '--tp-columns': columns, '--tp-rows': Math.ceil(cameras.length / columns) }">
       <article v-for="camera in cameras" :key="camera.id" class="tp-tile" :data-camera="camera.id"
                :class="{ 'tp-tile-dim': !hasPicture(camera) }" :aria-label="camera.name" :ref="observe">
         <div class="tp-picture" :style="{ aspectRatio: aspect(camera.id) }">
@@ -29,13 +29,15 @@ export default {
             <q-icon :name="modality(camera) === 'visible' ? 'light_mode' : 'dark_mode'"></q-icon>
             {{ modality(camera) === 'visible' ? strings.day : strings.night }}
           </span>
-          <span class="tp-grow"></span>
           <span v-if="hasPicture(camera) && camera.fps" class="tp-quiet">{{ camera.fps }}</span>
           <span class="tp-state" :class="'tp-state-' + camera.state"><i></i>{{ camera.state_text }}</span>
+          <button type="button" class="tp-tool" :aria-label="strings.full_screen.replace('{camera}', camera.name)"
+                  :title="strings.full_screen.replace('{camera}', camera.name)" @click="enlarge">
+            <q-icon name="fullscreen"></q-icon></button>
         </footer>
       </article>
     </div>`,
-  props: { cameras: Array, strings: Object, socket_path: String },
+  props: { cameras: Array, strings: Object, socket_path: String, every_s: Number },
   data() {
     return { live: {}, canvases: {}, visible: new Set(), now: Date.now() };
   },
@@ -69,6 +71,9 @@ export default {
     if (this.socket) this.socket.close();
   },
   watch: {
+    every_s() {
+      this.$nextTick(() => this.watch());
+    },
     cameras() {
       const known = new Set(this.cameras.map(c => c.id));
       for (const id of Object.keys(this.live)) if (!known.has(id)) delete this.live[id];
@@ -99,7 +104,7 @@ export default {
     watch() {
       if (!this.socket || this.socket.readyState !== WebSocket.OPEN) return;
       const ids = document.hidden ? [] : [...this.visible].sort();
-      const message = JSON.stringify({ watch: ids });
+      const message = JSON.stringify({ watch: ids, every_s: this.every_s });
       if (message !== this.watched) this.socket.send((this.watched = message));
     },
     async show(data) {
@@ -131,6 +136,9 @@ export default {
     aspect(id) {
       const live = this.live[id];
       return live ? `${live.w} / ${live.h}` : "16 / 9";
+    },
+    enlarge(event) {
+      document.fullscreenElement ? document.exitFullscreen() : event.target.closest(".tp-tile").requestFullscreen();
     },
     label(person, camera) {
       const text = person.tracklet_id ? this.strings.search_person : this.strings.not_yet;

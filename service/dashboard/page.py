@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -12,14 +12,25 @@ from nicegui import ui
 
 from service.api.scoped import Scoped
 from service.dashboard import strings
+from service.dashboard.asking import Asking
 from service.dashboard.components import ToolBar
 from service.dashboard.desk import Desk
-from service.dashboard.elements import empty, quiet
+from service.dashboard.elements import empty, link, quiet
 from service.dashboard.logo import LOGO
+from service.dashboard.pages.account import AccountPage
 from service.dashboard.pages.audit import AuditPage
+from service.dashboard.pages.case import CasePage
+from service.dashboard.pages.cases import CasesPage
 from service.dashboard.pages.live import LivePage
+from service.dashboard.pages.search import SearchPage
+from service.dashboard.pages.search_start import SearchStartPage
+from service.dashboard.pages.sighting import SightingPage
+from service.dashboard.pages.subject import SubjectPage
+from service.dashboard.pages.subjects import SubjectsPage
 from service.dashboard.pages.system import SystemPage
+from service.dashboard.pages.users import UsersPage
 from service.dashboard.status import StatusLine
+from service.gallery.records import TRACKLET_ID
 from service.security.access import Access, Permission
 
 __all__ = ["PATHS", "build_page"]
@@ -52,40 +63,95 @@ _HERE = """
 
 
 @dataclass(frozen=True, slots=True)
+class Tab:
+    """What the pages of one tab share."""
+
+    desk: Desk
+    asking: Asking
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
-    """One page: what its way is called, the key that leads there, what one must be allowed, and who builds it.
+    """What the head leads to: what it is called, the key that leads there, and what one must be allowed.
 
     Attributes:
         key: after ``g``.
-        deeper: builds what lies below, ``/path/{one}``; None where nothing does.
+        listed: among the pages of the head; what is not has a way of its own.
+        builders: of the page and of what lies below it, by path; called with the tab, and where the path has a
+            ``{one}`` with that and with what the address says of ``by``.
     """
 
     path: str
     title: str
     key: str
     permission: Permission
-    build: Callable[[Desk], Awaitable[None]]
-    deeper: Callable[[Desk, str], Awaitable[None]] | None = None
+    builders: Mapping[str, Callable[..., Awaitable[None]]]
+    listed: bool = True
 
 
 PLACES = (
-    Place("/", strings.LIVE, "l", Permission.VIEW, lambda desk: LivePage(desk).build()),
-    Place("/system", strings.SYSTEM, "y", Permission.SYSTEM, lambda desk: SystemPage(desk).build()),
-    Place("/audit", strings.AUDIT, "a", Permission.AUDIT, lambda desk: AuditPage(desk).build()),
+    Place("/", strings.LIVE, "l", Permission.VIEW, {"/": lambda tab: LivePage(tab.desk, tab.asking).build()}),
+    Place(
+        "/search",
+        strings.SEARCH,
+        "s",
+        Permission.SEARCH,
+        {
+            "/search": lambda tab: SearchStartPage(tab.desk, tab.asking).build(),
+            "/search/{one}": lambda tab, one, by: SearchPage(tab.desk, tab.asking, one, by).build(),
+        },
+    ),
+    Place(
+        "/subjects",
+        strings.SUBJECTS,
+        "u",
+        Permission.VIEW,
+        {
+            "/subjects": lambda tab: SubjectsPage(tab.desk).build(),
+            "/subjects/{one}": lambda tab, one, _: SubjectPage(tab.desk, tab.asking, one).build(),
+            "/sightings/{one}": lambda tab, one, _: SightingPage(tab.desk, tab.asking, one).build(),
+        },
+    ),
+    Place(
+        "/cases",
+        strings.CASES,
+        "c",
+        Permission.VIEW,
+        {
+            "/cases": lambda tab: CasesPage(tab.desk).build(),
+            "/cases/{one}": lambda tab, one, _: CasePage(tab.desk, one).build(),
+        },
+    ),
+    Place("/system", strings.SYSTEM, "y", Permission.SYSTEM, {"/system": lambda tab: SystemPage(tab.desk).build()}),
+    Place("/users", strings.USERS, "p", Permission.USERS, {"/users": lambda tab: UsersPage(tab.desk).build()}),
+    Place("/audit", strings.AUDIT, "a", Permission.AUDIT, {"/audit": lambda tab: AuditPage(tab.desk).build()}),
+    Place(
+        "/account",
+        strings.ACCOUNT,
+        "m",
+        Permission.OWN_ACCOUNT,
+        {"/account": lambda tab: AccountPage(tab.desk).build()},
+        listed=False,
+    ),
 )
-PATHS = tuple(p for place in PLACES for p in ((place.path, f"{place.path}/{{one}}") if place.deeper else (place.path,)))
+PATHS = tuple(path for place in PLACES for path in place.builders)
 
 
 class _Pages(ui.sub_pages):
     """Says in our own words what NiceGUI would say in its."""
 
     def _render_404(self) -> None:
-        with ui.element("div").classes("tp-page"):
-            empty("explore_off", strings.NO_PAGE, strings.NO_PAGE_TEXT)
+        nothing_here()
 
     def _render_error(self, error: Exception) -> None:
         with ui.element("div").classes("tp-page"):
             empty("error_outline", strings.PAGE_FAILED, strings.PAGE_FAILED_TEXT, bad=True)
+
+
+def nothing_here() -> None:
+    """What stands at an address that leads nowhere for this account."""
+    with ui.element("div").classes("tp-page"):
+        empty("explore_off", strings.NO_PAGE, strings.NO_PAGE_TEXT)
 
 
 async def build_page(scoped: Scoped) -> None:
@@ -98,14 +164,13 @@ async def build_page(scoped: Scoped) -> None:
     with ui.element("header").classes("tp-head"):
         ui.html(f'<a class="tp-brand" href="/">{LOGO}<span>{strings.TITLE}</span></a>', sanitize=False)
         with ui.element("nav").classes("tp-nav").props(f'aria-label="{strings.PAGES}"'):
-            for place in places:
+            for place in (place for place in places if place.listed):
                 ui.html(escape(place.title), sanitize=False, tag="a").props(f'href="{place.path}"')
         ui.element("span").classes("tp-grow")
         status = StatusLine(scoped)
-        ui.label(strings.WHO.format(account=scoped.access.account, role=strings.ROLES[scoped.access.role])).classes(
-            "tp-quiet tp-who"
-        )
-        ToolBar({place.key: place.path for place in places})
+        who = strings.WHO.format(account=scoped.access.account, role=strings.ROLES[scoped.access.role])
+        link(who, "/account", classes="tp-quiet tp-who")
+        ToolBar({place.key: (place.path, place.title) for place in places})
         quiet(strings.LOG_OUT, lambda: ui.run_javascript(_LOG_OUT), icon="logout")
     status.banner()
     titles = json.dumps({place.path: place.title for place in places})
@@ -116,7 +181,7 @@ async def build_page(scoped: Scoped) -> None:
 
     client.sub_pages_router.on_path_changed(moved)
     with ui.element("main").classes("tp-main"):
-        _Pages(_routes(desk, places))
+        _Pages(_routes(Tab(desk, Asking(desk)), places))
     await client.connected()
     client.run_javascript(f"({_HERE})(location.pathname, {titles})")
     await desk.learn_zone()
@@ -128,24 +193,18 @@ def _allowed(access: Access) -> list[Place]:
     return [place for place in PLACES if access.may(place.permission)]
 
 
-def _routes(desk: Desk, places: list[Place]) -> dict[str, Callable[..., Awaitable[None]]]:
-    routes: dict[str, Callable[..., Awaitable[None]]] = {}
-    for place in places:
-        routes[place.path] = _at(desk, place.build)
-        if place.deeper is not None:
-            routes[f"{place.path}/{{one}}"] = _below(desk, place.deeper)
-    return routes
+def _routes(tab: Tab, places: Sequence[Place]) -> dict[str, Callable[..., Awaitable[None]]]:
+    return {path: _builder(tab, path, build) for place in places for path, build in place.builders.items()}
 
 
-def _at(desk: Desk, build: Callable[[Desk], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-    async def builder() -> None:
-        await build(desk)
+def _builder(tab: Tab, path: str, build: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    async def plain() -> None:
+        await build(tab)
 
-    return builder
+    async def of_one(one: str, by: str | None = None) -> None:
+        if not TRACKLET_ID.fullmatch(one):  # ids of everything are written alike
+            nothing_here()
+            return
+        await build(tab, one, by)
 
-
-def _below(desk: Desk, build: Callable[[Desk, str], Awaitable[None]]) -> Callable[[str], Awaitable[None]]:
-    async def builder(one: str) -> None:
-        await build(desk, one)
-
-    return builder
+    return of_one if "{one}" in path else plain

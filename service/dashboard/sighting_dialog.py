@@ -1,89 +1,82 @@
-"""One sighting: its pictures, where and when, and what to do with it."""
+"""One sighting, looked at closely over whatever page one is on."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
 
-from nicegui import run, ui
-from redis.exceptions import RedisError
+from nicegui import ui
 
-from service.api.scoped import Scoped
 from service.dashboard import strings
-from service.dashboard.wording import Clock
-from service.gallery import GalleryUnavailable, TrackletRecord
-from service.problems import ProblemError
+from service.dashboard.components import Handler
+from service.dashboard.desk import Desk, Unanswered
+from service.dashboard.elements import badge, close_button, facts, link, plain, primary
+from service.dashboard.wording import Clock, span
+from service.gallery import TrackletRecord
 
-__all__ = ["SightingDialog"]
-
-Act = Callable[[str], Awaitable[None]]
+__all__ = ["SightingDialog", "film_strip", "sighting_facts"]
 
 
 class SightingDialog:
-    """Opened over the page for any sighting."""
+    """Opened over the page for any sighting; `on_act` gets what somebody does with it, as from its card."""
 
-    def __init__(self, scoped: Scoped, *, on_search: Act, on_add: Act) -> None:
-        self._scoped = scoped
-        self._on_search = on_search
-        self._on_add = on_add
+    def __init__(self, desk: Desk, *, on_act: Handler) -> None:
+        self._desk = desk
+        self._on_act = on_act
         with ui.dialog().props(f'aria-label="{strings.SIGHTING}"') as self._dialog:
             self._body = ui.element("div").classes("tp-dialog")
 
-    async def open(self, tracklet_id: str, clock: Clock) -> None:
+    async def open(self, tracklet_id: str, *, judging: bool = False) -> None:
         """Show a sighting, or say that it is gone."""
+        scoped = self._desk.scoped
         try:
-            record = await run.io_bound(self._scoped.tracklet, tracklet_id)
-            names = await run.io_bound(self._scoped.camera_names)
-        except ProblemError:
-            ui.notify(strings.GONE, type="warning", position="top")
-            return
-        except (GalleryUnavailable, RedisError):
-            ui.notify(strings.STORE_AWAY, type="negative", position="top")
-            return
-        if record is None:  # the process is ending
+            record = await self._desk.ask(lambda: scoped.tracklet(tracklet_id))
+            names = await self._desk.camera_names()
+        except Unanswered as error:
+            ui.notify(strings.GONE if error.missing else str(error), type="warning", position="top")
             return
         self._body.clear()
         with self._body:
-            self._draw(record, (names or {}).get(record.camera_id, record.camera_id), clock)
+            self._draw(record, names.get(record.camera_id, record.camera_id), judging=judging)
         self._dialog.open()
 
-    def _draw(self, record: TrackletRecord, camera: str, clock: Clock) -> None:
+    def _draw(self, record: TrackletRecord, camera: str, *, judging: bool) -> None:
         with ui.element("div").classes("tp-line"):
             ui.label(camera).classes("tp-strong")
-            day = record.modality.value == "visible"
-            with ui.element("span").classes(f"tp-badge tp-{record.modality.value}"):
-                ui.icon("light_mode" if day else "dark_mode")
-                ui.label(strings.DAY if day else strings.NIGHT)
+            badge(record.modality)
             ui.element("span").classes("tp-grow")
-            ui.button(icon="close", on_click=self._dialog.close).props(f'flat round dense aria-label="{strings.CLOSE}"')
-        with ui.element("div").classes("tp-strip").props('tabindex="0"'):
-            for i, crop in enumerate(record.crops):
-                picture = ui.element("img")
-                picture.props["src"] = f"/api/v1/tracklets/{record.id}/crops/{i}"
-                picture.props["alt"] = f"{camera}, {clock.short(crop.captured_at)}"
-                picture.props["title"] = clock.short(crop.captured_at)
-        facts = [
-            (strings.SEEN, f"{clock.long(record.started_at)}, {_length(record)}"),
-            (strings.FRAMES, str(record.frame_count)),
-            (strings.QUALITY, f"{record.quality:.0%}"),
-            (strings.TRACK, f"{record.track_id} · {record.id}"),
-        ]
-        with ui.element("div").classes("tp-facts"):
-            for name, value in facts:
-                ui.label(name).classes("tp-quiet")
-                ui.label(value)
+            link(strings.OPEN_PAGE, f"/sightings/{record.id}", classes="tp-link")
+            close_button(self._dialog.close)
+        film_strip(record, camera, self._desk.clock)
+        facts(sighting_facts(record, self._desk.clock))
         with ui.element("div").classes("tp-line"):
-            ui.button(
-                strings.SEARCH_THIS, icon="person_search", on_click=lambda: self._act(self._on_search, record.id)
-            ).props("no-caps unelevated text-color=black")
-            ui.button(strings.ADD_EXAMPLE, icon="add", on_click=lambda: self._act(self._on_add, record.id)).props(
-                "no-caps outline"
-            )
+            primary(strings.SEARCH_THIS, lambda: self._act("search", record.id), icon="person_search")
+            for name in ("confirm", "reject", "unsure") if judging else ():
+                plain(strings.VERDICTS[name], partial(self._act, name, record.id), icon=strings.ACTS[name]["icon"])
 
-    async def _act(self, act: Act, tracklet_id: str) -> None:
+    async def _act(self, name: str, tracklet_id: str) -> None:
         self._dialog.close()
-        await act(tracklet_id)
+        result: Any = self._on_act({"name": name, "id": tracklet_id})
+        if result is not None:
+            await result
 
 
-def _length(record: TrackletRecord) -> str:
-    seconds = (record.ended_at - record.started_at).total_seconds()
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+def film_strip(record: TrackletRecord, camera: str, clock: Clock) -> None:
+    """The pictures of a sighting in the order of time."""
+    with ui.element("div").classes("tp-strip").props(f'tabindex="0" role="group" aria-label="{strings.PICTURES}"'):
+        for i, crop in enumerate(record.crops):
+            picture = ui.element("img")
+            picture.props["src"] = f"/api/v1/tracklets/{record.id}/crops/{i}"
+            picture.props["alt"] = f"{camera}, {clock.short(crop.captured_at)}"
+            picture.props["title"] = clock.short(crop.captured_at)
+
+
+def sighting_facts(record: TrackletRecord, clock: Clock) -> list[tuple[str, str]]:
+    """What is known of a sighting."""
+    length = span((record.ended_at - record.started_at).total_seconds())
+    return [
+        (strings.SEEN, f"{clock.long(record.started_at)}, {length}"),
+        (strings.FRAMES, str(record.frame_count)),
+        (strings.QUALITY, f"{record.quality:.0%}"),
+        (strings.TRACK, f"{record.track_id} · {record.id}"),
+    ]

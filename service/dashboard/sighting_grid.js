@@ -1,37 +1,125 @@
-// Sightings as cards: rank, picture, camera, time, day or night, similarity.
+// Sightings as cards in one or several groups: picture, camera, time, day or night, how likely. Hovering plays a
+// sighting; with a card in focus, arrows go on and single keys judge. What is judged goes, and focus goes on.
 export default {
   template: `
-    <ol class="tp-grid" :aria-label="label">
-      <li v-for="item in items" :key="item.id">
-        <button type="button" class="tp-card" :data-tracklet="item.id" @click="$emit('open', { id: item.id })"
-                :aria-label="describe(item)">
-          <span class="tp-card-picture">
-            <img :src="item.thumbnail" alt="" loading="lazy" @error="$event.target.classList.add('tp-gone')">
-            <span v-if="item.rank" class="tp-rank">{{ item.rank }}</span>
-            <span v-if="item.in_view" class="tp-now">{{ strings.in_view }}</span>
-          </span>
-          <span class="tp-card-camera" :title="item.camera">{{ item.camera }}</span>
-          <span class="tp-card-time" :title="item.when_long"><span>{{ item.day }}</span>&ensp;<span>{{ item.time }}</span></span>
-          <span class="tp-card-row">
-            <span class="tp-badge" :class="'tp-' + item.modality">
-              <q-icon :name="item.modality === 'visible' ? 'light_mode' : 'dark_mode'"></q-icon>
-              {{ item.modality === 'visible' ? strings.day : strings.night }}
+    <div class="tp-groups" @keydown="press">
+      <section v-for="group in groups" :key="group.key" :aria-label="group.title || label">
+        <h3 v-if="group.title" class="tp-group">{{ group.title }} <span>{{ group.note }}</span></h3>
+        <ol class="tp-grid" :aria-label="group.title || label">
+          <li v-for="item in group.items" :key="item.id" @mouseenter="play(item)" @mouseleave="still"
+              :class="{ 'tp-marked': marked.includes(item.id) }">
+            <button type="button" class="tp-card" :data-tracklet="item.id" @click="$emit('open', { id: item.id })"
+                    :aria-label="describe(item)">
+              <span class="tp-card-picture">
+                <img :src="picture(item)" alt="" loading="lazy" @error="$event.target.classList.add('tp-gone')"
+                     @load="$event.target.classList.remove('tp-gone')">
+                <span v-if="item.rank" class="tp-rank">{{ item.rank }}</span>
+                <span v-if="item.verdict" class="tp-verdict">{{ strings.verdicts[item.verdict] }}</span>
+                <span v-else-if="item.in_view" class="tp-now">{{ strings.in_view }}</span>
+              </span>
+              <span class="tp-card-camera" :title="item.camera">{{ item.camera }}</span>
+              <span class="tp-card-time" :title="item.when_long"><span>{{ item.day }}</span>&ensp;<span>{{ item.time }}</span></span>
+              <span class="tp-card-row">
+                <span class="tp-badge" :class="'tp-' + item.modality">
+                  <q-icon :name="item.modality === 'visible' ? 'light_mode' : 'dark_mode'"></q-icon>
+                  {{ item.modality === 'visible' ? strings.day : strings.night }}
+                </span>
+                <span v-if="item.score" class="tp-score" :title="item.band ? '' : strings.cosine_title">{{ item.score }}</span>
+              </span>
+              <span v-if="item.pair" class="tp-card-row">
+                <span class="tp-band" :class="'tp-band-' + item.band">{{ item.band_text }}</span>
+                <span class="tp-pair" :title="item.pair_title">{{ item.pair }}</span>
+              </span>
+            </button>
+            <span class="tp-card-acts">
+              <button v-for="act in acts" :key="act.name" type="button" tabindex="-1" :class="'tp-act tp-act-' + act.name"
+                      :aria-label="act.title" :title="act.title + (act.key ? ' (' + act.key + ')' : '')"
+                      :aria-pressed="act.name === 'mark' ? String(marked.includes(item.id)) : null"
+                      @click="act_on(act.name, item.id)"><q-icon :name="act.icon"></q-icon></button>
             </span>
-            <span v-if="item.score" class="tp-score" :title="strings.cosine_title">{{ item.score }}</span>
-          </span>
-          <span v-if="item.band" class="tp-band" :class="'tp-band-' + item.band">{{ item.band_text }}</span>
-        </button>
-        <button type="button" class="tp-again" :aria-label="strings.search_this" :title="strings.search_this"
-                @click="$emit('search', { id: item.id })"><q-icon name="person_search"></q-icon></button>
-      </li>
-    </ol>`,
-  props: { items: Array, strings: Object, label: String },
+          </li>
+        </ol>
+      </section>
+    </div>`,
+  props: { groups: Array, strings: Object, label: String, acts: Array, marked: Array },
+  data() {
+    return { playing: null, frame: 0 };
+  },
+  watch: {
+    groups() {
+      if (this.place === undefined) return;
+      this.$nextTick(() => {
+        const cards = this.cards();
+        if (cards.length && !this.$el.contains(document.activeElement))
+          cards[Math.min(this.place, cards.length - 1)].focus({ preventScroll: false });
+        this.place = undefined;
+      });
+    },
+  },
+  beforeUnmount() {
+    this.still();
+  },
   methods: {
+    cards() {
+      return [...this.$el.querySelectorAll(".tp-card")];
+    },
+    picture(item) {
+      return this.playing === item.id ? `/api/v1/tracklets/${item.id}/crops/${this.frame}` : item.thumbnail;
+    },
+    play(item) {
+      this.still();
+      if (item.frames < 2 || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+      this.timer = setInterval(() => {
+        this.frame = this.playing === item.id ? (this.frame + 1) % item.frames : 0;
+        this.playing = item.id;
+      }, 450);
+    },
+    still() {
+      clearInterval(this.timer);
+      this.playing = null;
+    },
+    press(event) {
+      const card = event.target.closest(".tp-card");
+      if (!card || event.ctrlKey || event.metaKey || event.altKey) return;
+      const cards = this.cards(), here = cards.indexOf(card);
+      const act = this.acts.find(a => a.key === event.key);
+      if (act && single()) this.act_on(act.name, card.dataset.tracklet);
+      else if (event.key === "ArrowRight" && cards[here + 1]) cards[here + 1].focus();
+      else if (event.key === "ArrowLeft" && cards[here - 1]) cards[here - 1].focus();
+      else if (event.key === "ArrowDown") this.below(cards, card, 1);
+      else if (event.key === "ArrowUp") this.below(cards, card, -1);
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    },
+    below(cards, card, step) {
+      const here = card.getBoundingClientRect();
+      const rows = cards.filter(c => (c.getBoundingClientRect().top - here.top) * step > 8);
+      const away = c => {
+        const box = c.getBoundingClientRect();
+        return Math.abs(box.top - here.top) * 4 + Math.abs(box.left - here.left);
+      };
+      rows.sort((a, b) => away(a) - away(b));
+      if (rows.length) rows[0].focus();
+    },
+    act_on(name, id) {
+      this.place = this.cards().findIndex(c => c.dataset.tracklet === id);
+      this.$emit("act", { name, id });
+    },
     describe(item) {
       const night = item.modality === "visible" ? this.strings.day : this.strings.night;
       const parts = [item.rank ? `${item.rank}.` : "", item.camera, item.when_long, night,
-                     item.score ? `${this.strings.similarity} ${item.score}` : "", item.band_text || ""];
+                     item.score ? `${item.band ? this.strings.probability : this.strings.similarity} ${item.score}` : "",
+                     item.band_text || "", item.verdict ? this.strings.verdicts[item.verdict] : ""];
       return parts.filter(Boolean).join(", ");
     },
   },
 };
+
+function single() {
+  try {
+    return localStorage.getItem("tapetum-keys") !== "off";
+  } catch {
+    return true;
+  }
+}

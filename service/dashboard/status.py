@@ -33,7 +33,7 @@ class StatusLine:
         with contextlib.suppress(GalleryUnavailable, RedisError):
             count = await run.io_bound(self._scoped.gallery_size)
             if count is not None:
-                self._text.text = strings.SIGHTINGS.format(count=f"{count:,}")
+                self._text.text = strings.sightings(count)
 
     def _refresh_banners(self) -> None:
         banners = self._current()

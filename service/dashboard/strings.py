@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 TITLE: Final = "Tapetum"
@@ -12,7 +12,16 @@ ROLES: Final = {"viewer": "viewer", "operator": "operator", "admin": "administra
 NOT_ALLOWED: Final = "Your account may not do this."
 NOT_RECORDED: Final = "The audit log cannot be written, so this was not done. Try again shortly."
 CAMERAS: Final = "Cameras"
-SIGHTINGS: Final = "{count} sightings"
+
+
+def sightings(count: int) -> str:
+    return "1 sighting" if count == 1 else f"{count:,} sightings"
+
+
+def cameras(count: int) -> str:
+    return "1 camera" if count == 1 else f"{count:,} cameras"
+
+
 MODEL_LOADING: Final = "Photo search is starting"
 MODEL_FAILED: Final = "Photo search is not available. The log of the service says why."
 
@@ -27,13 +36,24 @@ PAGE_FAILED_TEXT: Final = "Reload it. If that does not help, the log of the serv
 _KEYS: Final = (
     ("Everywhere", (("?", "this map"),)),
     ("People in a live picture", (("Tab", "next person"), ("Enter", "search for the person"))),
+    (
+        "Sightings",
+        (
+            ("← → ↑ ↓", "another sighting"),
+            ("Enter", "look closely"),
+            ("c", "confirm"),
+            ("r", "reject"),
+            ("u", "unsure"),
+            ("s", "search with this one"),
+            ("m", "mark"),
+        ),
+    ),
 )
-_GO: Final = {"l": "Live", "s": "Search", "u": "Subjects", "w": "Alerts", "c": "Cases", "y": "System", "p": "Users"}
 
 
-def tools(places: Sequence[str]) -> dict[str, Any]:
-    """Of the tool bar; `places` are the keys of the pages that there are for the account."""
-    going = [[f"g {key}", _GO.get(key, "Audit")] for key in places]
+def tools(places: Mapping[str, str]) -> dict[str, Any]:
+    """Of the tool bar; `places` are the titles of the pages that there are for the account, by key."""
+    going = [[f"g {key}", title] for key, title in places.items()]
     return {
         "title": "Keyboard",
         "to_light": "Light colours",
@@ -58,6 +78,10 @@ NOT_YET: Final = "Person {number} on {camera}: just came into view, not searchab
 BOX_READY: Final = "click to search"
 BOX_NEW: Final = "just came into view"
 NOT_SEARCHABLE: Final = "This person just came into view. Click again in a second or two."
+FULL_SCREEN: Final = "Full screen"
+FULL_SCREEN_OF: Final = "{camera} on the full screen"
+LOW_BANDWIDTH: Final = "Low bandwidth"
+LOW_BANDWIDTH_TITLE: Final = "A picture of each camera every three seconds"
 STATES: Final = {
     "connecting": ("Connecting", "hourglass_empty"),
     "live": ("Live", "videocam"),
@@ -71,43 +95,101 @@ STATES: Final = {
 
 SEARCH: Final = "Search"
 LOOKING_FOR: Final = "Looking for"
-CLEAR: Final = "Start over"
+CLEAR: Final = "New search"
+TO_SEARCH: Final = "Go to Search"
 REMOVE_EXAMPLE: Final = "Remove this example"
+EXAMPLES_GONE: Final = "{count} examples are gone: erased, or not yours to see."
+TOO_MANY_EXAMPLES: Final = "At most {count} examples go into one search."
+PHOTO_NOT_KEPT: Final = "The photo itself is not kept"
 REASON: Final = "Reason for the search"
+REASON_TEXT: Final = "Here every search is recorded with its reason. It holds until you close this tab."
+BECAUSE: Final = "Reason: {reason}"
 ADD_EXAMPLE: Final = "Add to the search"
 SEARCH_THIS: Final = "Search with this one"
-START_HINT: Final = "Click a person in a live picture or a sighting below, or drop a photo of the person."
+OPEN_PAGE: Final = "Open its page"
+START_HINT: Final = "Drop a photo anywhere on this page, or choose a sighting."
 LATEST: Final = "Latest sightings"
 NO_SIGHTINGS: Final = "Nobody has been seen yet"
 NO_SIGHTINGS_TEXT: Final = "Sightings appear here about two seconds after a person comes into view."
-SEARCHING: Final = "Searching"
-FOUND: Final = "{count} most similar, of {searched} sightings in the gallery"
+FOUND: Final = "{sightings}, most similar first, as of {time}"
 NOTHING: Final = "Nothing to show in this scope"
 NOTHING_TEXT: Final = (
     "No sighting passes these filters. That says nothing about whether the person was there: "
     "they may not have been seen, or not well enough."
 )
+MORE_MATCHES: Final = "More"
 LEFT_OUT: Final = "{count} sightings were left out because another model made them."
-EVIDENCE: Final = "Ranked by similarity. A high rank is a lead, not proof of identity."
-UNCALIBRATED: Final = "uncalibrated similarity"
-SCORE_IS: Final = "The figure is: {kind}."
-CALIBRATED: Final = "probability"
+EVIDENCE: Final = "A high rank is a lead, not proof of identity."
+EVIDENCE_BY: Final = {
+    True: "Ranked by the probability that the model gives.",
+    False: "Ranked by uncalibrated similarity: the figures are no probabilities.",
+}
 BANDS: Final = {"strong": "Strong", "possible": "Possible", "weak": "Weak"}
-COSINE_TITLE: Final = "Cosine similarity of the two appearance vectors, -1 to 1"
-IN_VIEW: Final = "in view"
-FAILED: Final = "The search did not work: {reason}"
+PAIRS_SHORT: Final = {"VV": "day–day", "II": "night–night", "VI": "day–night"}
+PAIRS_TITLE: Final = {
+    "VV": "Both pictures are by day",
+    "II": "Both pictures are at night",
+    "VI": "One picture is by day and one at night: likenesses are weaker than within one light",
+}
 STORE_AWAY: Final = "The gallery's store does not answer. Live pictures may go on; searching starts again by itself."
 
+GROUP_BY: Final = "Order"
+GROUPINGS: Final = {"": "Best first", "camera": "By camera", "time": "By time"}
+GROUP_NOTE: Final = "{count}, best {best}"
+NEWER: Final = "New since this answer: {count}."
+GROWN: Final = "Grown: {count}."
+VANISHED: Final = "Erased or expired: {count}."
+OTHER_MODEL: Final = "Another model is in use now."
+WIDER: Final = "You see more cameras now than this answer is about."
+CHANGED: Final = "The gallery has changed since this answer."
+REFRESH: Final = "Ask again"
+MARKED: Final = "{count} marked"
+MORE_LIKE: Final = "More like these"
+ADD_EXAMPLES: Final = "Add to this search"
+UNMARK: Final = "Unmark"
+SHELVES: Final = {"confirm": "Confirmed {count}", "reject": "Rejected {count}", "unsure": "Unsure {count}"}
+UNDO: Final = "Take back: {what}"
+OWN_SEARCHES: Final = "Your searches"
+NO_SEARCHES: Final = "None yet. Each one you make is kept here for some days, with what you thought of its matches."
+EXAMPLES: Final = ("", "One example", "{count} examples")
+NOT_JUDGED: Final = "Nothing judged yet"
+FORGET: Final = "Forget the search of {time}"
+CARDS: Final = {
+    "day": DAY,
+    "night": NIGHT,
+    "in_view": "in view",
+    "similarity": "uncalibrated similarity",
+    "probability": "probability",
+    "cosine_title": "Cosine similarity of the two appearance vectors, -1 to 1",
+    "verdicts": {"confirm": "confirmed", "reject": "rejected", "unsure": "unsure"},
+}
+ACTS: Final = {
+    "confirm": {"key": "c", "icon": "check", "title": "Confirm: this is the person"},
+    "reject": {"key": "r", "icon": "close", "title": "Reject: somebody else"},
+    "unsure": {"key": "u", "icon": "question_mark", "title": "Unsure"},
+    "search": {"key": "s", "icon": "person_search", "title": SEARCH_THIS},
+    "unpin": {"key": "", "icon": "push_pin", "title": "Take out of the case"},
+    "mark": {"key": "m", "icon": "done_all", "title": "Mark, to do something with several"},
+}
+
+FILTERS: Final = "Filters"
+NO_FILTERS: Final = "No filters"
+APPLY: Final = "Apply"
 FILTER_CAMERAS: Final = "Cameras"
 ALL_CAMERAS: Final = "All cameras"
+SOME_CAMERAS: Final = "{count} cameras"
 FILTER_LIGHT: Final = "Day or night"
 LIGHTS: Final = {"": "Day and night", "visible": "Day only", "infrared": "Night only"}
 FILTER_TIME: Final = "Time"
 FILTER_LEAST: Final = "Likely"
-ANY: Final = "Any"
+ANY: Final = "Any likelihood"
 LEAST_POSSIBLE: Final = "Possible or strong"
 LEAST_STRONG: Final = "Strong only"
+LEAST_OTHER: Final = "At least {percent}"
 FILTER_ELSEWHERE: Final = "Other cameras only"
+FILTER_ELSEWHERE_TITLE: Final = "Leave out the cameras that the examples are of"
+FILTER_RERANK: Final = "Re-ranked"
+FILTER_RERANK_TITLE: Final = "Order the first 300 by who their neighbours are; probabilities stay as they are"
 TIMES: Final = {
     0: "Any time",
     15: "Last 15 min",
@@ -116,6 +198,11 @@ TIMES: Final = {
     1440: "Last 24 hours",
     10080: "Last 7 days",
 }
+SINCE: Final = "Since {time}"
+UNTIL: Final = "Until {time}"
+FROM: Final = "From"
+TO: Final = "To"
+BACKWARDS: Final = "The end lies before the beginning."
 
 PHOTO: Final = {
     "title": "Photo",
@@ -134,12 +221,67 @@ PHOTO: Final = {
 }
 
 SIGHTING: Final = "Sighting"
+PICTURES: Final = "Pictures of the sighting"
+VERDICTS: Final = {"confirm": "Confirm", "reject": "Reject", "unsure": "Unsure"}
 SEEN: Final = "Seen"
 QUALITY: Final = "Picture quality"
 FRAMES: Final = "Analysed frames"
 TRACK: Final = "Track"
 GONE: Final = "This sighting is no longer in the gallery."
 CLOSE: Final = "Close"
+
+HOW_IT_STANDS: Final = "How it stands"
+IN_SEARCHES: Final = "In searches"
+INDEXED: Final = "can be found; its vector is of the model in use, {model}"
+NOT_INDEXED: Final = "cannot be found: another model made its vector, {model}"
+IN_SUBJECT: Final = "Confirmed: {name}"
+IN_NO_SUBJECT: Final = "Nobody has confirmed who this is."
+NOBODY_AROUND: Final = "Nobody else in these minutes"
+NOBODY_AROUND_TEXT: Final = "No other sighting of this camera is in the gallery."
+AROUND: Final = "Others on {camera}, ten minutes before and after"
+
+SUBJECTS: Final = "Subjects"
+SUBJECT: Final = "Subject"
+SUBJECTS_TEXT: Final = "People as far as somebody has confirmed them."
+SUBJECT_NUMBER: Final = "Subject {number}"
+SUBJECT_SUM: Final = "{sightings} on {cameras}"
+SUBJECT_NAME: Final = "Name, if there is one"
+CHANGED_AT: Final = "changed {time}"
+MORE_SUBJECTS: Final = "More subjects"
+NO_SUBJECTS: Final = "No subjects yet"
+NO_SUBJECTS_TEXT: Final = "Search for a person, confirm sightings with c, then keep them as a subject."
+TO_SUBJECTS: Final = "Go to Subjects"
+NEW_SUBJECT: Final = "A new subject"
+KEEP_SUBJECT: Final = "Keep as a subject"
+KEEP_SUBJECT_TEXT: Final = "{sightings}: the examples and what you confirmed."
+KEEP: Final = "Keep"
+RENAME: Final = "Rename"
+FIND_MORE: Final = "Find more sightings"
+TAKE_OUT: Final = "Take out"
+TIMELINE: Final = "Where and when"
+IN_ORDER: Final = "In order"
+STAYS: Final = "How long on each camera"
+STAY: Final = "{time} in {sightings}"
+CONFIRMED_BY: Final = "{length}, confirmed by {account}"
+LATER: Final = "{time} later"
+OVERLAPS: Final = "at the same time"
+IMPOSSIBLE: Final = "Impossible for one person: {time} apart, the way takes at least {least}"
+IMPOSSIBLE_AT_ONCE: Final = "Impossible for one person: on both cameras at the same time"
+CONFLICTS: Final = (
+    "",
+    "Two of these sightings cannot be of one person. Look at what is marked below.",
+    "{count} pairs of these sightings cannot be of one person. Look at what is marked below.",
+)
+EMPTY_SUBJECT: Final = "No sightings that your account sees"
+EMPTY_SUBJECT_TEXT: Final = "They were taken out, have expired, or are on cameras outside your scope."
+REMOVE_SUBJECT: Final = "Remove {name}? Its sightings stay in the gallery."
+CHART: Final = {
+    "title": "Sightings by camera and time",
+    "plan": "Cameras on their plan",
+    "play": "Play the sightings one after the other",
+    "stop": "Stop",
+    "hint": "Play, or choose a sighting",
+}
 
 CAMERA_NAME: Final = "Name"
 CAMERA_URL: Final = "Stream address"
@@ -227,3 +369,73 @@ CAMERA_COLUMNS: Final = (
     "Not indexed",
     "Clock",
 )
+
+USERS: Final = "Users"
+USER_COLUMNS: Final = ("Account", "Role", "Cameras", "State", "Changed", "")
+ADD_USER: Final = "Add an account"
+ROLE: Final = "Role"
+ACTIVE: Final = "Active"
+INACTIVE: Final = "Locked"
+NO_CAMERA: Final = "None"
+EVERY_CAMERA: Final = "All cameras, also those to come"
+CHANGE: Final = "Change"
+NEW_PASSWORD: Final = "New password"  # noqa: S105
+PASSWORD_OF: Final = "Password of {account}"  # noqa: S105
+SHOWN_ONCE: Final = "It is shown only now. Hand it over safely."
+REMOVE_USER: Final = (
+    "Remove the account {account}? Its sessions and tokens end at once. What it did stays in the audit log."
+)
+
+ACCOUNT: Final = "Your account"
+TOKENS: Final = "API tokens"
+TOKENS_TEXT: Final = "Tokens let a program act for you, never with more rights than you have."
+NO_TOKENS: Final = "No tokens."
+TOKEN_COLUMNS: Final = ("Name", "Role", "Ends", "Last used", "")
+ADD_TOKEN: Final = "Make a token"  # noqa: S105
+TOKEN_NAME: Final = "Name"  # noqa: S105
+TOKEN_OF: Final = "Token {name}"  # noqa: S105
+VALID_FOR: Final = "Valid for"
+TOKEN_DAYS: Final = {7: "7 days", 30: "30 days", 90: "90 days", 365: "1 year"}
+NEVER: Final = "never"
+REVOKE: Final = "Revoke"
+REVOKE_SURE: Final = "Revoke the token {name}? What uses it stops working at once."
+
+CASES: Final = "Cases"
+CASE: Final = "Case"
+ADD_CASE: Final = "New case"
+NEW_CASE: Final = "A new case"
+CASE_TITLE: Final = "Title"
+CASE_STATES: Final = {"open": "open", "closed": "closed"}
+MORE_CASES: Final = "More cases"
+NO_CASES: Final = "No cases yet"
+NO_CASES_TEXT: Final = "A case holds sightings, subjects and notes of one matter, and can be exported with a signature."
+TO_CASES: Final = "Go to Cases"
+CLOSE_CASE: Final = "Close the case"
+OPEN_CASE: Final = "Open again"
+PIN: Final = "Pin to a case"
+PIN_NOTE: Final = "Why it belongs there"
+UNPIN: Final = "Take out"
+UNPIN_SURE: Final = "Take this sighting out of the case? It stays in the gallery."
+PINNED: Final = "Pinned"
+NO_PINS: Final = "Nothing is pinned yet"
+NO_PINS_TEXT: Final = "Mark sightings in a search and pin them here, or pin a subject from its page."
+NOTES: Final = "Notes"
+NOTE: Final = "A note; it cannot be changed later"
+ADD_NOTE: Final = "Add the note"
+EXPORTS: Final = "Exports"
+EXPORT: Final = "Export"
+EXPORT_TEXT: Final = (
+    "A signed ZIP of the pinned sightings that you see, with the notes. Who exported it and why is recorded."
+)
+EXPORT_REASON: Final = "Reason for the export"
+BLUR: Final = "Make bystanders unrecognisable"
+BLURRED: Final = "bystanders blurred"
+NOT_BLURRED: Final = "bystanders not blurred"
+NO_EXPORTS: Final = "None yet."
+EXPORTING: Final = "{done} of {total} sightings"
+EXPORT_STATES: Final = {
+    "failed": "It failed.",
+    "withdrawn": "Withdrawn: a sighting in it is not kept any more.",
+    "expired": "Expired.",
+}
+DOWNLOAD: Final = "Download, {size}"

@@ -35,10 +35,10 @@ export default {
   mounted() {
     this.$q.dark.set(this.dark);
     this.onKey = event => this.press(event);
-    window.addEventListener("keydown", this.onKey);
+    window.addEventListener("keydown", this.onKey, true);
   },
   beforeUnmount() {
-    window.removeEventListener("keydown", this.onKey);
+    window.removeEventListener("keydown", this.onKey, true);
   },
   methods: {
     turn(dark) {
@@ -65,7 +65,7 @@ export default {
       event.stopPropagation();
     },
     go(path) {
-      const link = document.querySelector(`.tp-nav a[href="${path}"]`);
+      const link = document.querySelector(`.tp-head a[href="${path}"]`);
       if (link) link.click();
     },
   },

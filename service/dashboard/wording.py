@@ -13,8 +13,10 @@ from service.api.scoped import Scoped
 from service.dashboard import strings
 from service.gallery import TrackletRecord
 from service.search import Match
+from service.search_store import VerdictKind
+from service.subjects import Subject
 
-__all__ = ["Clock", "camera_tile", "likelihood", "sighting_card", "size", "span"]
+__all__ = ["Clock", "camera_tile", "likelihood", "sighting_card", "size", "span", "subject_name", "thumbnail"]
 
 REPORT_LASTS_S = 10.0
 _SPANS = (
@@ -51,6 +53,21 @@ class Clock:
     def time(self, moment: datetime) -> str:
         local = moment.astimezone(self.zone)
         return f"{local:%H:%M:%S} {_offset(local)}"
+
+    def minute(self, moment: datetime) -> str:
+        """``14 Nov 18:03``; for what somebody has set, who knows the zone."""
+        return f"{self.day(moment)} {moment.astimezone(self.zone):%H:%M}"
+
+    def field(self, moment: datetime | None) -> str:
+        """As a field of date and time holds it; empty for None."""
+        return moment.astimezone(self.zone).strftime("%Y-%m-%dT%H:%M") if moment is not None else ""
+
+    def moment(self, field: object) -> datetime | None:
+        """What such a field holds; None for nothing, and for what cannot be read."""
+        try:
+            return datetime.fromisoformat(str(field)).replace(tzinfo=self.zone)
+        except ValueError:
+            return None
 
     def long(self, moment: datetime) -> str:
         local = moment.astimezone(self.zone)
@@ -109,18 +126,24 @@ def size(count: int) -> str:
 
 
 def sighting_card(
-    record: TrackletRecord, names: Mapping[str, str], clock: Clock, match: Match | None = None
+    record: TrackletRecord,
+    names: Mapping[str, str],
+    clock: Clock,
+    match: Match | None = None,
+    verdict: VerdictKind | None = None,
 ) -> dict[str, Any]:
     """What a card of the result grid shows."""
     card: dict[str, Any] = {
         "id": record.id,
-        "thumbnail": f"/api/v1/tracklets/{record.id}/thumbnail?r={record.revision}",
+        "thumbnail": thumbnail(record),
+        "frames": len(record.crops),
         "camera": names.get(record.camera_id, record.camera_id),
         "day": clock.day(record.started_at),
         "time": clock.time(record.started_at),
         "when_long": clock.long(record.started_at),
         "modality": record.modality.value,
         "in_view": not record.closed,
+        "verdict": verdict.value if verdict else "",
     }
     if match is not None:
         card |= {
@@ -128,5 +151,17 @@ def sighting_card(
             "score": f"{match.cosine:.2f}" if match.probability is None else likelihood(match.probability),
             "band": match.band,
             "band_text": strings.BANDS[match.band] if match.band else "",
+            "pair": strings.PAIRS_SHORT[match.pair],
+            "pair_title": strings.PAIRS_TITLE[match.pair],
         }
     return card
+
+
+def subject_name(subject: Subject) -> str:
+    """What a subject is called; by its number where nobody has named it."""
+    return subject.name or strings.SUBJECT_NUMBER.format(number=subject.number)
+
+
+def thumbnail(record: TrackletRecord) -> str:
+    """Address of a sighting's small picture; another one when it has grown."""
+    return f"/api/v1/tracklets/{record.id}/thumbnail?r={record.revision}"

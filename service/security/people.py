@@ -104,6 +104,12 @@ class People:
                 by=self.by,
             )
 
+    def renew_password(self, name: str) -> str:
+        """Give an account a fresh password, which is returned; its sessions and tokens end."""
+        password = fresh_password()
+        self.set(name, password=password)
+        return password
+
     def remove(self, name: str) -> None:
         self.access.require(Permission.USERS)
         with recorded(self.audit, "user.remove", self.trail, user=self.get(name).name):

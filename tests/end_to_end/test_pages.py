@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import APIRequestContext, Browser, Page, expect
 from support.api_world import PASSWORD
 from support.browsing import EIGHT_S, log_in, shoot
 
 # A page, and what is there when it is whole.
-PAGES = {"/": ".tp-card", "/system": ".tp-table", "/audit": ".tp-audit tbody tr"}
+PAGES = {
+    "/": ".tp-card",
+    "/search": ".tp-card",
+    "/subjects": "h1",
+    "/cases": "h1",
+    "/system": ".tp-table",
+    "/users": ".tp-table",
+    "/audit": ".tp-audit tbody tr",
+    "/account": "h1",
+}
 
 
 def test_pages_are_reached_by_links_keys_and_addresses(page: Page, address: str) -> None:
@@ -78,25 +88,140 @@ def test_the_form_logs_in_and_leads_to_where_one_wanted_to_go(browser: Browser, 
     context.close()
 
 
+def test_from_a_person_on_a_day_camera_to_a_timeline(page: Page, address: str) -> None:
+    """The story of the house: click somebody, confirm who it is, keep the person, see where and when; and what of it
+    cannot be."""
+    headers = {"X-Tapetum-Request": "1", "Origin": address}
+    for other in ("gate-night", "loading", "car-park"):
+        way = f"{address}/api/v1/walking-times/gate/{other}"
+        assert page.request.put(way, data={"seconds": 3600}, headers=headers).ok
+    page.locator(".tp-tile[data-camera=gate] .tp-box-ready").first.click(timeout=20_000)
+    expect(page.locator(".tp-rank").first).to_be_visible(timeout=EIGHT_S)
+    page.locator(".tp-card").first.focus()
+    for count in (1, 2, 3):
+        page.keyboard.press("c")
+        expect(page.get_by_role("heading", name=f"Confirmed {count}")).to_be_visible(timeout=EIGHT_S)
+        expect(page.locator(".tp-card:focus .tp-rank")).to_have_text("1")
+    page.get_by_role("button", name="Keep as a subject").click()
+    page.get_by_label("Name, if there is one").fill("Red <i>jacket</i>")
+    page.get_by_role("button", name="Keep", exact=True).click()
+    expect(page.get_by_role("heading", name="Red <i>jacket</i>")).to_be_visible(timeout=EIGHT_S)
+    spans = page.locator(".tp-span")
+    expect(spans).to_have_count(4)
+    expect(
+        page.get_by_text(re.compile("Impossible for one person: .* apart, the way takes at least 1 h")).first
+    ).to_be_visible()
+    spans.first.click()
+    expect(page.locator(".tp-here img")).to_be_visible()
+    shoot(page, "subject")
+    page.get_by_role("button", name="Take out: ").first.click()
+    expect(spans).to_have_count(3, timeout=EIGHT_S)
+    page.locator(".tp-order a").first.click()
+    expect(page.get_by_role("link", name="Confirmed: Red <i>jacket</i>")).to_be_visible(timeout=EIGHT_S)
+    shoot(page, "sighting-page")
+    page.locator(".tp-nav").get_by_role("link", name="Subjects").click()
+    expect(page.locator(".tp-person")).to_contain_text("3 sightings")
+
+
+def test_a_case_is_opened_filled_noted_and_exported(page: Page, address: str) -> None:
+    page.goto(f"{address}/cases")
+    page.get_by_role("button", name="New case").click()
+    page.get_by_label("Title").fill("Bicycles <b>stolen</b>")
+    page.get_by_role("button", name="Keep").click()
+    expect(page.get_by_role("heading", name="Bicycles <b>stolen</b>")).to_be_visible(timeout=EIGHT_S)
+    case = page.url
+    page.get_by_label("A note").fill("Two witnesses.")
+    page.get_by_role("button", name="Add the note").click()
+    expect(page.locator(".tp-notes li")).to_contain_text("Two witnesses.", timeout=EIGHT_S)
+    sighting = page.request.get(f"{address}/api/v1/tracklets?limit=1").json()["items"][0]["id"]
+    page.goto(f"{address}/sightings/{sighting}")
+    page.get_by_role("button", name="Pin to a case").click()
+    page.get_by_role("dialog").get_by_role("button", name="Pin to a case").click()
+    expect(page).to_have_url(case, timeout=EIGHT_S)
+    expect(page.locator(f".tp-card[data-tracklet='{sighting}']")).to_be_visible(timeout=EIGHT_S)
+    page.get_by_role("button", name="Export", exact=True).click()
+    page.get_by_label("Reason for the export").fill("Request of the police")
+    page.get_by_role("dialog").get_by_role("button", name="Export").click()
+    with page.expect_download(timeout=60_000) as download:
+        page.get_by_role("link", name="Download").click(timeout=60_000)
+    assert download.value.path().read_bytes()[:2] == b"PK"
+    shoot(page, "case")
+    page.get_by_role("button", name="Close the case").click()
+    expect(page.get_by_role("button", name="Open again")).to_be_visible(timeout=EIGHT_S)
+    expect(page.get_by_label("A note")).to_have_count(0)
+
+
+def test_an_account_is_made_changed_and_removed(page: Page, address: str) -> None:
+    page.goto(f"{address}/users")
+    page.get_by_role("button", name="Add an account").click()
+    page.get_by_role("dialog").get_by_label("Account").fill("night-desk")
+    page.get_by_role("button", name="Keep").click()
+    expect(page.get_by_label("Password of night-desk")).not_to_be_empty(timeout=20_000)
+    page.get_by_role("button", name="Close").click()
+    row = page.get_by_role("row", name="night-desk")
+    expect(row).to_contain_text("operator")
+    page.get_by_role("button", name="Change night-desk").click()
+    page.get_by_role("checkbox", name="Active").click()
+    page.get_by_role("button", name="Keep").click()
+    expect(row).to_contain_text("Locked", timeout=EIGHT_S)
+    page.get_by_role("button", name="Remove night-desk").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(row).to_have_count(0, timeout=EIGHT_S)
+    page.get_by_role("link", name="admin, administrator").click()
+    page.get_by_role("button", name="Make a token").click()
+    page.get_by_label("Name").fill("door-opener")
+    page.get_by_role("button", name="Keep").click()
+    expect(page.get_by_label("Token door-opener")).not_to_be_empty(timeout=EIGHT_S)
+    page.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="Revoke door-opener").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    expect(page.get_by_text("No tokens.")).to_be_visible(timeout=EIGHT_S)
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_axe_finds_nothing_serious_on_any_page(browser: Browser, address: str, theme: str) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 720}, reduced_motion="reduce")
     context.add_init_script(f"localStorage.setItem('tapetum-theme', '{theme}')")
     page = context.new_page()
     page.goto(f"{address}/login")
-    found = {"/login": _serious(page)}
+    found = {"/login": _serious(page, theme)}
     log_in(context, address)
-    for path, whole in PAGES.items():
+    for path, whole in {**PAGES, **_deeper(context.request, address)}.items():
         page.goto(address + path)
         expect(page.locator(whole).first).to_be_visible(timeout=20_000)
         shoot(page, f"axe{path.replace('/', '-')}-{theme}")
-        found[path] = _serious(page)
+        found[path] = _serious(page, theme)
     context.close()
     assert found == {path: [] for path in found}
 
 
-def _serious(page: Page) -> list[str]:
-    violations = Axe().run(page).response["violations"]
+def _deeper(request: APIRequestContext, address: str) -> dict[str, str]:
+    """A sighting, a search, a subject and a case, and what is on their pages when they are whole."""
+
+    def make(path: str, data: dict[str, Any]) -> str:
+        headers = {"X-Tapetum-Request": "1", "Origin": address}
+        answer = request.post(f"{address}/api/v1/{path}", data=data, headers=headers)
+        assert answer.ok, answer.text()
+        return str(answer.json().get("id"))
+
+    one = request.get(f"{address}/api/v1/tracklets?limit=1").json()["items"][0]["id"]
+    search = make("searches", {"examples": [{"tracklet_id": one}]})
+    there = request.get(f"{address}/api/v1/subjects").json()["items"]
+    subject = there[0]["id"] if there else make("subjects", {"tracklet_ids": [one]})
+    case = make("cases", {"title": "Bicycles"})
+    make(f"cases/{case}/pins", {"tracklet_ids": [one], "subject_ids": [subject]})
+    return {
+        f"/sightings/{one}": ".tp-strip",
+        f"/search/{search}": ".tp-rank",
+        f"/subjects/{subject}": ".tp-span",
+        f"/cases/{case}": ".tp-card",
+    }
+
+
+def _serious(page: Page, theme: str) -> list[str]:
+    """Only the colours are others when it is light."""
+    options = {} if theme == "dark" else {"runOnly": ["color-contrast"]}
+    violations = Axe().run(page, options=options).response["violations"]
     return [
         f"{v['id']}: {node['html'][:120]} {node['failureSummary'][-160:]}"
         for v in violations

@@ -1,41 +1,45 @@
-"""Who is here now on the left, where else somebody was on the right."""
+"""Who is here now: the wall of cameras, and beside it who came last."""
 
 from __future__ import annotations
 
 from nicegui import ui
 
 from service.dashboard import strings
+from service.dashboard.asking import Asking
 from service.dashboard.cameras_dialog import CamerasDialog
 from service.dashboard.desk import Desk
+from service.dashboard.elements import heading
+from service.dashboard.latest import LatestSightings
 from service.dashboard.live_panel import LivePanel
-from service.dashboard.search_panel import SearchPanel
 from service.security.access import Permission
 
 __all__ = ["LivePage"]
+
+LATEST = 24
 
 
 class LivePage:
     """Of one tab, while it is looked at."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, asking: Asking) -> None:
         self._desk = desk
+        self._asking = asking
 
     async def build(self) -> None:
         scoped = self._desk.scoped
         may_list = self._desk.may(Permission.MANAGE_CAMERAS) or self._desk.may(Permission.ADD_CAMERAS)
         cameras = CamerasDialog(scoped) if may_list else None
-        search = SearchPanel(scoped)
         with ui.element("div").classes("tp-halves"):
             with ui.element("section").classes("tp-panel").props(f'aria-label="{strings.LIVE}"'):
-                live = LivePanel(scoped, on_person=search.search_tracklet, cameras=cameras)
-            with ui.element("section").classes("tp-panel").props(f'aria-label="{strings.SEARCH}"'):
-                search.build()
+                live = LivePanel(scoped, on_person=self._asking.search_tracklet, cameras=cameras)
+            with ui.element("section").classes("tp-panel").props(f'aria-label="{strings.LATEST}"'):
+                with ui.element("div").classes("tp-line"):
+                    heading(strings.LATEST, level=2)
+                latest = LatestSightings(self._desk, LATEST, on_search=self._asking.search_tracklet)
         if cameras is not None:
             cameras.on_change = live.refresh
         await self._desk.ready()
-        search.clock = self._desk.clock
         await live.refresh()
-        await search.show_latest()
-        await search.refresh_latest()
+        await latest.refresh()
         ui.timer(1.0, live.refresh)
-        ui.timer(3.0, search.refresh_latest)
+        ui.timer(3.0, latest.refresh)

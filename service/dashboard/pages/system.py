@@ -98,7 +98,7 @@ class SystemPage:
         pairs = [
             (strings.VERSION, f"Tapetum {info.version}, Python {info.python}"),
             (strings.STORE, f"{info.redis['product']} {info.redis['version']}"),
-            (strings.GALLERY, strings.SIGHTINGS.format(count=f"{info.gallery_size:,}")),
+            (strings.GALLERY, strings.sightings(info.gallery_size)),
             (strings.INDEX_MEMORY, size(info.gallery_index_bytes) if info.gallery_index_bytes is not None else ""),
             (strings.KEPT_FOR, strings.DAYS.format(days=f"{keep:g}") if keep is not None else strings.FOR_EVER),
         ]

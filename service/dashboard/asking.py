@@ -1,0 +1,66 @@
+"""Makes searches for every page of one tab, and asks why where a reason must be given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nicegui import ui
+
+from service.dashboard import strings
+from service.dashboard.desk import Desk
+from service.dashboard.elements import answer_of, heading, primary, quiet
+from service.dashboard.search_scope import SearchScope
+from service.search import MAX_EXAMPLES, Example
+
+__all__ = ["Asking"]
+
+
+class Asking:
+    """Of one tab.
+
+    Attributes:
+        photos: what the browser showed of a photo's person, as long as the tab is open; nothing else keeps it.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._reason: str | None = None
+        self.photos: dict[Example, str] = {}
+
+    async def search(self, examples: Sequence[Example], scope: SearchScope | None = None) -> None:
+        """Search, keep it, and go to its page."""
+        if len(examples) > MAX_EXAMPLES:
+            ui.notify(strings.TOO_MANY_EXAMPLES.format(count=MAX_EXAMPLES), type="warning", position="top")
+            return
+        if not await self._know_why():
+            return
+        question = (scope or SearchScope()).question(examples, self._reason)
+        state = await self._desk.try_to(lambda: self._desk.scoped.searches.make(question))
+        if state is not None:
+            ui.navigate.to(f"/search/{state.search.id}")
+
+    async def search_tracklet(self, tracklet_id: str) -> None:
+        """Look for the person of a sighting, everywhere."""
+        await self.search([Example(tracklet_id=tracklet_id)])
+
+    async def vary(self, search_id: str, examples: Sequence[Example], scope: SearchScope, reason: str | None) -> None:
+        """Ask otherwise in the place of a search, and go to the new one."""
+        question = scope.question(examples, reason)
+        state = await self._desk.try_to(lambda: self._desk.scoped.searches.vary(search_id, question))
+        if state is not None:
+            ui.navigate.to(f"/search/{state.search.id}")
+
+    async def _know_why(self) -> bool:
+        if not self._desk.scoped.settings.search_reason_required or self._reason:
+            return True
+        with ui.dialog(value=True) as dialog, ui.element("div").classes("tp-dialog tp-narrow"):
+            heading(strings.REASON, level=2)
+            ui.label(strings.REASON_TEXT).classes("tp-quiet")
+            reason = ui.input(strings.REASON).props("filled dense stack-label maxlength=500 autofocus")
+            reason.on("keydown.enter", lambda: dialog.submit(reason.value))
+            with ui.element("div").classes("tp-line"):
+                primary(strings.SEARCH, lambda: dialog.submit(reason.value))
+                quiet(strings.CANCEL, lambda: dialog.submit(None))
+        given = await answer_of(dialog)
+        self._reason = (given or "").strip() or None
+        return self._reason is not None
