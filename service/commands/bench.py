@@ -1,4 +1,4 @@
-"""Commands that measure: ``tapetum bench pipeline VIDEO`` and ``tapetum bench world``."""
+"""Commands that measure: ``tapetum bench pipeline VIDEO``, ``tapetum bench world`` and ``tapetum bench search``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from service.commands.console import configure_logging, fail, print_json, progre
 from service.settings import load_settings
 
 if TYPE_CHECKING:
+    from service.bench.search import SearchFigures
     from service.bench.world import WorldFigures
 
 __all__ = ["app"]
@@ -131,6 +132,47 @@ def world(
     _print_world({clip.id: clip.name for clip in films.cameras}, figures)
     if sheet is not None:
         typer.echo(f"who was not found: {sheet}")
+
+
+@app.command()
+def search(
+    records: Annotated[int, typer.Option(min=1000, help="Tracklets in the gallery; a million want 8 GB.")] = 100_000,
+    searches: Annotated[int, typer.Option(min=30, help="Timed for each figure.")] = 300,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Search latency against reading the codes once, with 1, 8 and 32 clients, idle and while tracklets come in."""
+    configure_logging(load_settings())
+    from service.bench.search import measure_search
+    from service.redis_server import RedisServerError
+
+    try:
+        with progress_line() as progress:
+            figures = measure_search(records, progress, searches=searches)
+    except RedisServerError as error:
+        fail(str(error), 1)
+    if as_json:
+        print_json(figures.to_dict())
+        return
+    _print_search(figures)
+
+
+def _print_search(figures: SearchFigures) -> None:
+    typer.echo(f"{figures.records:,} records of 512 values through {figures.server}, {figures.cores} cores")
+    typer.echo(f"written in {figures.fill_s:.0f} s, index read in {figures.load_s:.0f} s, {figures.memory_mb:.0f} MB\n")
+    typer.echo(f"{'ms':24}{'p50':>9}{'p99':>9}{'p50 writing':>13}{'p99 writing':>13}{'searches/s':>12}")
+    for count, one in figures.clients.items():
+        cells = f"{one.p50_ms:>9.1f}{one.p99_ms:>9.1f}{one.p50_writing_ms:>13.1f}{one.p99_writing_ms:>13.1f}"
+        typer.echo(f"{count + ' clients':24}{cells}{one.searches_per_s:>12.1f}")
+    for name, filtered in figures.filters.items():
+        typer.echo(f"{name:24}{filtered['p50_ms']:>9.1f}{filtered['p99_ms']:>9.1f}")
+    vsim = "no vector sets on this server" if figures.vsim_ms is None else f"{figures.vsim_ms:.1f}"
+    typer.echo(f"{'FAISS flat':24}{figures.faiss_flat_ms:>9.1f}\n{'VSIM':24}{vsim:>9}")
+    typer.echo(
+        f"\nreading the codes once: {figures.floor_ms:.1f} ms at {figures.bandwidth_gb_s:.1f} GB/s; "
+        f"a search takes {figures.ratio:.2f} times that\n"
+        f"recall@10 {figures.recall_at_10:.4f}; {figures.written_per_s:.0f} written a second; "
+        f"load average {figures.load_average:.1f}"
+    )
 
 
 def _print_world(names: dict[str, str], figures: WorldFigures) -> None:

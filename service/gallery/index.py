@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +13,10 @@ import numpy.typing as npt
 import structlog
 
 from pipeline.types import FloatArray
+from service.gallery.nearest import Found, Part, nearest
 from service.gallery.records import GalleryFilter, to_microseconds
 from service.gallery.rows import MODALITY_CODES, BoolArray, Columns, IndexRow, Segment, Tail, normalised_rows
+from service.gallery.scan import Scanner
 
 __all__ = ["IndexStats", "SearchHits", "VectorIndex"]
 
@@ -58,14 +62,6 @@ class IndexStats:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A segment or the tail as a search sees it: the marks are a copy."""
-
-    block: Segment | Tail
-    alive: BoolArray
-
-
 class VectorIndex:
     """Vectors of one model in memory. Searches run in any thread, beside one writer.
 
@@ -88,6 +84,10 @@ class VectorIndex:
         self._other_model: dict[str, int] = {}
         self._refused: dict[str, int] = {}
         self._generation = 0
+        self._scanner = Scanner()
+        self._begun = 0
+        self._running: set[int] = set()
+        self._dead: deque[tuple[int, Segment | Tail, int]] = deque()
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -114,13 +114,14 @@ class VectorIndex:
                 segments=len(segments),
                 other_model=len(self._other_model),
                 refused=len(self._refused),
-                vector_bytes=sum(s.codes.nbytes for s in segments) + tail.vectors.nbytes,
+                vector_bytes=sum(s.nbytes for s in segments) + tail.nbytes,
                 generation=self._generation,
             )
 
     def count(self, filters: GalleryFilter) -> int:
         """How many tracklets the filter admits; `exclude_ids` is not looked at."""
-        return sum(int(self._chosen(part, filters).sum()) for part in self._parts())
+        with self._search():
+            return sum(int(np.count_nonzero(part.chosen)) for part in self._parts(filters))
 
     def search(self, vectors: FloatArray, k: int, filters: GalleryFilter | None = None) -> tuple[SearchHits, ...]:
         """The `k` nearest tracklets of each query among those the filter admits; equal cosines by id.
@@ -134,43 +135,50 @@ class VectorIndex:
         if not 1 <= k <= MAX_K:
             raise ValueError(f"k: expected 1 to {MAX_K}, got {k}")
         queries = normalised_rows(vectors, self.dimension)
-        parts = self._parts()
         filters = filters or GalleryFilter()
         excluded = np.array(sorted(one.encode() for one in filters.exclude_ids if one in self._where), "S26")
-        found = []
-        for part in parts:
-            chosen = self._chosen(part, filters)
+        with self._search():
             # Ids to leave out are few: fetching that many more is exact, and cheaper than marking their rows.
-            scores, rows = part.block.search(queries, k + len(excluded), chosen)
-            found.append((scores, part.block.columns.ids[rows]))
-        scores = np.concatenate([f[0] for f in found], axis=1)
-        ids = np.concatenate([f[1] for f in found], axis=1)
-        if len(excluded):
-            scores = np.where(np.isin(ids, excluded), -np.inf, scores)
-        return tuple(_top(scores[q], ids[q], k) for q in range(len(queries)))
+            found = nearest(self._parts(filters), queries, k + len(excluded), self._scanner)
+        return tuple(_top(one, excluded, k) for one in found)
 
-    def _parts(self) -> list[_Part]:
+    @contextmanager
+    def _search(self) -> Iterator[None]:
+        """While it lasts, no row is overwritten that was alive when it began."""
         with self._view:
-            tail = self._tail
-            parts = [_Part(s, s.alive.copy()) for s in self._segments]
-            parts.append(_Part(tail, tail.alive[: tail.count].copy()))
-        return parts
+            self._begun += 1
+            number = self._begun
+            self._running.add(number)
+        try:
+            yield
+        finally:
+            with self._view:
+                self._running.remove(number)
+                self._wipe_unlocked()
 
-    def _chosen(self, part: _Part, filters: GalleryFilter) -> BoolArray:
+    def _parts(self, filters: GalleryFilter) -> list[Part]:
+        """Every block of rows, with the living ones that the filter admits."""
+        with self._view:
+            blocks: list[tuple[Segment | Tail, BoolArray]] = [(s, s.alive.copy()) for s in self._segments]
+            blocks.append((self._tail, self._tail.alive[: self._tail.count].copy()))
+        return [Part(block, self._chosen(block, alive, filters)) for block, alive in blocks]
+
+    def _chosen(self, block: Segment | Tail, alive: BoolArray, filters: GalleryFilter) -> BoolArray:
         """``bool[N]``: the living rows that the filter admits."""
-        chosen, columns, count = part.alive, part.block.columns, len(part.alive)
+        chosen, columns, count = alive, block.columns, len(alive)
+        cameras: BoolArray | None = None
         if filters.cameras is not None or filters.exclude_cameras:
-            # Codes are given before rows are written, so these cover every row of the part.
-            admitted = np.array(
+            # Codes are given before rows are written, so these cover every row of the block.
+            cameras = np.array(
                 [
                     (filters.cameras is None or name in filters.cameras) and name not in filters.exclude_cameras
                     for name in tuple(self._camera_codes)
                 ],
                 bool,
             )
-            chosen = chosen & admitted[columns.camera[:count]]
-        if filters.modality is not None:
-            chosen = chosen & (columns.modality[:count] == MODALITY_CODES[filters.modality])
+        modality = None if filters.modality is None else MODALITY_CODES[filters.modality]
+        if cameras is not None or modality is not None:
+            chosen = chosen & block.of_kind(cameras, modality, count)
         if filters.since is not None:
             chosen = chosen & (columns.ended[:count] >= to_microseconds(filters.since))
         if filters.until is not None:
@@ -312,10 +320,7 @@ class VectorIndex:
             self._merge(group)
 
     def _merge(self, group: list[Segment]) -> None:
-        rows = [np.flatnonzero(s.alive) for s in group]
-        columns = Columns.joined([s.columns.take(r) for s, r in zip(group, rows, strict=True)])
-        vectors = np.concatenate([s.codes[r] for s, r in zip(group, rows, strict=True)])
-        merged = Segment.of(self._next_serial(), columns, vectors)
+        merged = Segment.joined(self._next_serial(), [(s, np.flatnonzero(s.alive)) for s in group])
         gone = {s.serial for s in group}
         with self._view:
             kept = tuple(s for s in self._segments if s.serial not in gone)
@@ -334,8 +339,18 @@ class VectorIndex:
         place = self._where.pop(tracklet_id, None)
         if place is None:
             return 0
-        self._blocks()[place[0]].alive[place[1]] = False
+        block = self._blocks()[place[0]]
+        block.alive[place[1]] = False
+        self._dead.append((self._begun, block, place[1]))
+        self._wipe_unlocked()
         return 1
+
+    def _wipe_unlocked(self) -> None:
+        """Overwrite what died before every search that runs: an erased vector does not wait for a compaction."""
+        oldest = min(self._running, default=self._begun + 1)
+        while self._dead and self._dead[0][0] < oldest:
+            _, block, row = self._dead.popleft()
+            block.wipe(row)
 
     def _forget(self, tracklet_id: str) -> int:
         known = (self._other_model.pop(tracklet_id, None), self._refused.pop(tracklet_id, None))
@@ -354,7 +369,10 @@ class VectorIndex:
         return self._serial
 
 
-def _top(scores: FloatArray, ids: np.ndarray, k: int) -> SearchHits:
+def _top(found: Found, excluded: npt.NDArray[np.bytes_], k: int) -> SearchHits:
+    scores, ids = found.scores, found.ids
+    if len(excluded):
+        kept = ~np.isin(ids, excluded)
+        scores, ids = scores[kept], ids[kept]
     order = np.lexsort((ids, -scores))[:k]
-    order = order[scores[order] > -np.inf]
     return SearchHits(tuple(one.decode() for one in ids[order].tolist()), scores[order])

@@ -1,11 +1,13 @@
 """The rows of the index: columns that filters read, and blocks of vectors that are searched.
 
-Rows are only ever appended. A sealed `Segment` never changes but for its `alive` marks; the `Tail` takes new
-rows until it is full and is then sealed. So a search needs a lock only while it copies the marks.
+Rows are only ever appended. A sealed `Segment` never changes but for its `alive` marks and rows that no search can
+see any more; the `Tail` takes new rows until it is full and is then sealed. So a search needs a lock only while it
+copies the marks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ import numpy.typing as npt
 
 from models.types import Modality
 from pipeline.types import FloatArray
+from service.gallery.sieve import Sieve, integer_products_are_exact
 
 __all__ = ["Columns", "IndexRow", "Segment", "Tail", "normalised_rows"]
 
@@ -80,6 +83,22 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True)
+class Runs:
+    """Rows in `Columns.order`, as runs of one camera and modality: ``int[R]`` each."""
+
+    camera: npt.NDArray[np.int32]
+    modality: npt.NDArray[np.int8]
+    lengths: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, columns: Columns) -> Runs:
+        camera, modality = columns.camera, columns.modality
+        changes = np.flatnonzero((np.diff(camera) != 0) | (np.diff(modality) != 0)) + 1
+        starts = np.concatenate([[0], changes]) if len(camera) else changes
+        return cls(camera[starts], modality[starts], np.diff(starts, append=len(camera)))
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """Sealed rows.
 
@@ -87,13 +106,16 @@ class Segment:
 
     Attributes:
         codes: ``float16[N, D]``, a view into FAISS' memory.
-        alive: ``bool[N]``, the only thing that changes.
+        alive: ``bool[N]``; nothing else changes but that rows which are dead for every search are overwritten.
+        sieve: the same rows in int8; None where they would not be multiplied exactly.
     """
 
     serial: int
     columns: Columns
+    runs: Runs
     codes: npt.NDArray[np.float16]
     alive: BoolArray
+    sieve: Sieve | None = field(repr=False)
     faiss_index: faiss.IndexScalarQuantizer = field(repr=False)
 
     def __len__(self) -> int:
@@ -102,13 +124,50 @@ class Segment:
     @classmethod
     def of(cls, serial: int, columns: Columns, vectors: npt.NDArray[np.float16]) -> Segment:
         """Seal rows, in an order of our own; `vectors` is ``float16[N, D]`` and is copied."""
-        count, dimension = vectors.shape
         order = columns.order()
-        columns, vectors = columns.take(order), vectors[order]
-        index = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-        index.add_sa_codes(np.ascontiguousarray(vectors, "<f2").view(np.uint8))
-        memory = faiss.rev_swig_ptr(index.codes.data(), count * dimension * 2)
-        return cls(serial, columns, memory.view(np.float16).reshape(count, dimension), np.ones(count, bool), index)
+        index, memory = _room(*vectors.shape)
+        np.take(vectors, order, axis=0, out=memory)
+        sieve = Sieve.of(memory) if integer_products_are_exact(vectors.shape[1]) else None
+        columns = columns.take(order)
+        return cls(serial, columns, Runs.of(columns), memory, np.ones(len(order), bool), sieve, index)
+
+    @classmethod
+    def joined(cls, serial: int, parts: Sequence[tuple[Segment, npt.NDArray[np.int64]]]) -> Segment:
+        """Some rows of several segments as one."""
+        columns = Columns.joined([segment.columns.take(rows) for segment, rows in parts])
+        order = columns.order()
+        index, memory = _room(len(order), parts[0][0].codes.shape[1])
+        place, start = np.argsort(order), 0
+        for segment, rows in parts:
+            memory[place[start : start + len(rows)]] = segment.codes[rows]
+            start += len(rows)
+        sieves = [(segment.sieve, rows) for segment, rows in parts if segment.sieve is not None]
+        sieve = Sieve.joined(sieves, order) if sieves else None
+        columns = columns.take(order)
+        return cls(serial, columns, Runs.of(columns), memory, np.ones(len(order), bool), sieve, index)
+
+    @property
+    def nbytes(self) -> int:
+        return self.codes.nbytes + (self.sieve.nbytes if self.sieve else 0)
+
+    def of_kind(self, cameras: BoolArray | None, modality: int | None, count: int) -> BoolArray:
+        """``bool[N]``: rows of cameras whose codes are marked, and of a modality; all for None."""
+        chosen = np.ones(len(self.runs.lengths), bool)
+        if cameras is not None:
+            chosen &= cameras[self.runs.camera]
+        if modality is not None:
+            chosen &= self.runs.modality == modality
+        return np.repeat(chosen, self.runs.lengths)
+
+    def vectors_of(self, rows: npt.NDArray[np.int64]) -> FloatArray:
+        """``float32[N, D]``."""
+        return self.codes[rows].astype(np.float32)
+
+    def wipe(self, row: int) -> None:
+        """Overwrite a row that is dead."""
+        self.codes[row] = 0
+        if self.sieve is not None:
+            self.sieve.wipe(row)
 
     def search(self, queries: FloatArray, k: int, chosen: BoolArray) -> tuple[FloatArray, npt.NDArray[np.int64]]:
         """The best of the chosen rows: scores ``float32[Q, K]``, rows ``int64[Q, K]``, -1 where there are fewer."""
@@ -118,7 +177,7 @@ class Segment:
             return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
         if count <= _GATHER_ROWS:
             rows = np.flatnonzero(chosen)
-            scores = queries @ self.codes[rows].astype(np.float32).T
+            scores = queries @ self.vectors_of(rows).T
             best = _best(scores, k)
             return np.take_along_axis(scores, best, axis=1), rows[best]
         if count == len(self):
@@ -148,6 +207,27 @@ class Tail:
     def full(self) -> bool:
         return self.count == len(self.alive)
 
+    @property
+    def nbytes(self) -> int:
+        return self.vectors.nbytes
+
+    def of_kind(self, cameras: BoolArray | None, modality: int | None, count: int) -> BoolArray:
+        """Like `Segment.of_kind`, of the first `count` rows."""
+        chosen = np.ones(count, bool)
+        if cameras is not None:
+            chosen &= cameras[self.columns.camera[:count]]
+        if modality is not None:
+            chosen &= self.columns.modality[:count] == modality
+        return chosen
+
+    def vectors_of(self, rows: npt.NDArray[np.int64]) -> FloatArray:
+        """``float32[N, D]``."""
+        return self.vectors[rows]
+
+    def wipe(self, row: int) -> None:
+        """Overwrite a row that is dead."""
+        self.vectors[row] = 0
+
     def append(self, row: IndexRow, camera_code: int, vector: FloatArray) -> int:
         at = self.count
         self.columns.write(at, row, camera_code)
@@ -170,6 +250,15 @@ class Tail:
         """The living rows as a segment."""
         rows = np.flatnonzero(self.alive[: self.count])
         return Segment.of(serial, self.columns.take(rows), self.vectors[rows].astype(np.float16))
+
+
+def _room(count: int, dimension: int) -> tuple[faiss.IndexScalarQuantizer, npt.NDArray[np.float16]]:
+    """An index of `count` rows to be filled in, and its memory ``float16[N, D]``."""
+    index = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    index.codes.resize(count * dimension * 2)
+    index.ntotal = count
+    memory = faiss.rev_swig_ptr(index.codes.data(), count * dimension * 2)
+    return index, memory.view(np.float16).reshape(count, dimension)
 
 
 def normalised_rows(vectors: FloatArray, dimension: int) -> FloatArray:

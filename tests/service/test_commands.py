@@ -96,3 +96,14 @@ def test_embed_writes_names_and_unit_vectors(tmp_path: Path) -> None:
         assert found["names"].tolist() == ["a.png", "b.png"]
         assert found["vectors"].shape == (2, 256)
         assert np.linalg.norm(found["vectors"], axis=1) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_bench_search_says_how_near_a_search_is_to_reading_the_codes_once() -> None:
+    figures = json.loads(tapetum("bench", "search", "--records", "2000", "--searches", "30", "--json").stdout)
+    assert figures["recall_at_10"] >= 0.999
+    assert figures["ratio"] == pytest.approx(figures["p50_ms"] / figures["floor_ms"])
+    assert set(figures["clients"]) == {"1", "8", "32"}
+    assert 0 < figures["p50_ms"] <= figures["p99_ms"]
+    assert figures["p99_writing_ms"] > 0
+    assert figures["written_per_s"] > 0
+    assert figures["memory_mb"] > 0

@@ -1,0 +1,167 @@
+"""Int8 codes beside the vectors: a scan of half the bytes that says which rows may be among the best.
+
+Nothing is lost by it. A row ``x`` is kept as ``s * c + e``: a scale, int8 codes, and what they leave out, whose
+length is known. For a query ``q = t * d + f``, quantised alike, the scan gives ``s * t * (c . d)``, computed in
+integers, which differs from ``q . x`` by at most ``|e| * |q| + |f| * |s * c|``. So every row is known to within that
+much, and those that could be among the best are looked at again in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from pipeline.types import FloatArray
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["QueryCodes", "Sieve", "integer_products_are_exact", "quantised"]
+
+log = structlog.get_logger("tapetum.index")
+
+Int8Array = npt.NDArray[np.int8]
+BLOCK_ROWS = 16_384  # 8 MB of codes at D = 512, half a millisecond: what a filter leaves out whole is not read
+WIDTHS = (
+    1,
+    8,
+    16,
+    32,
+)  # queries in one product: two cost about as much as eight, and the library plans each width anew
+_QUANTISED_AT_ONCE = 4096
+# Products and scales are rounded to float32; relative to the lengths of both vectors.
+ROUNDING = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class QueryCodes:
+    """Unit queries as codes ``int8[Q, D]``; scales and lengths of what they leave out ``float32[Q]``."""
+
+    codes: Int8Array
+    scales: FloatArray
+    errors: FloatArray
+
+    @classmethod
+    def of(cls, queries: FloatArray) -> QueryCodes:
+        """Of unit queries ``float32[Q, D]``."""
+        return cls(*quantised(queries))
+
+
+@dataclass(frozen=True, slots=True)
+class Sieve:
+    """The codes of a segment's rows.
+
+    Attributes:
+        codes: ``int8[N, D]``.
+        scales: ``float32[N]``.
+        tensors: codes and scales as torch sees them.
+        errors: ``float32[N]``, lengths of what the codes leave out.
+        reach: no row is longer, neither as it came nor as its codes say.
+    """
+
+    codes: Int8Array
+    scales: FloatArray
+    errors: FloatArray
+    reach: float
+    tensors: tuple[torch.Tensor, torch.Tensor] = field(repr=False)
+
+    @classmethod
+    def of(cls, vectors: npt.NDArray[np.float16]) -> Sieve:
+        """Of rows ``float16[N, D]``."""
+        count, dimension = vectors.shape
+        codes, scales, errors = np.empty((count, dimension), np.int8), np.empty(count, "f4"), np.empty(count, "f4")
+        reach = 0.0
+        for start in range(0, count, _QUANTISED_AT_ONCE):
+            some = slice(start, start + _QUANTISED_AT_ONCE)
+            rows = vectors[some].astype(np.float32)
+            codes[some], scales[some], errors[some] = quantised(rows)
+            reach = max(reach, float((lengths(rows) + errors[some]).max()))
+        return cls._over(codes, scales, errors, reach)
+
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[Sieve, npt.NDArray[np.int64]]], order: npt.NDArray[np.int64]) -> Sieve:
+        """Rows of several, put one behind the other and then in the given order."""
+        dimension = parts[0][0].codes.shape[1]
+        codes = np.empty((len(order), dimension), np.int8)
+        place = np.argsort(order)
+        start = 0
+        for sieve, rows in parts:
+            codes[place[start : start + len(rows)]] = sieve.codes[rows]
+            start += len(rows)
+        scales = np.concatenate([sieve.scales[rows] for sieve, rows in parts])[order]
+        errors = np.concatenate([sieve.errors[rows] for sieve, rows in parts])[order]
+        return cls._over(codes, scales, errors, max(sieve.reach for sieve, _ in parts))
+
+    @classmethod
+    def _over(cls, codes: Int8Array, scales: FloatArray, errors: FloatArray, reach: float) -> Sieve:
+        import torch
+
+        tensors = torch.from_numpy(codes), torch.from_numpy(scales)
+        return cls(codes, scales, errors, reach, tensors)
+
+    @property
+    def nbytes(self) -> int:
+        return self.codes.nbytes + self.scales.nbytes + self.errors.nbytes
+
+    def wipe(self, row: int) -> None:
+        """Overwrite a row."""
+        self.codes[row] = 0
+        self.scales[row] = self.errors[row] = 0.0
+
+    def scan(self, rows: slice, queries: torch.Tensor, into: Sequence[torch.Tensor]) -> None:
+        """Write the products of some rows, short of the queries' scales, into ``float32[Q, rows]`` one by one.
+
+        Args:
+            queries: ``int8[M, D]``, M no less than all Q together, and best one of `WIDTHS`.
+        """
+        import torch
+
+        codes, scales = self.tensors
+        products = torch._int_mm(queries, codes[rows].T)
+        start = 0
+        for out in into:
+            torch.mul(products[start : start + len(out)], scales[rows], out=out)
+            start += len(out)
+
+
+def quantised(vectors: FloatArray) -> tuple[Int8Array, FloatArray, FloatArray]:
+    """Codes ``int8[N, D]``, scales and lengths of the rest ``float32[N]`` of rows ``float32[N, D]``."""
+    scales = np.maximum(vectors.max(axis=1), -vectors.min(axis=1)) / np.float32(127)
+    scales = np.maximum(scales, np.finfo(np.float32).tiny)
+    rounded = vectors / scales[:, None]
+    np.rint(rounded, out=rounded)
+    codes = rounded.astype(np.int8)
+    rounded *= scales[:, None]
+    rounded -= vectors
+    return codes, scales, lengths(rounded)
+
+
+def lengths(vectors: FloatArray) -> FloatArray:
+    """``float32[N]`` of rows ``float32[N, D]``."""
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", vectors, vectors)), np.float32)
+
+
+@cache
+def integer_products_are_exact(dimension: int) -> bool:
+    """Whether this processor's int8 products are what integers give: some saturate on the way."""
+    try:
+        import torch
+
+        random = np.random.default_rng(0)
+        for width in WIDTHS:
+            one = random.integers(-127, 128, (width, dimension), dtype=np.int8)
+            other = random.integers(-127, 128, (64, dimension), dtype=np.int8)
+            one[0], other[:2] = 127, np.array([[127], [-127]], np.int8)
+            got = torch._int_mm(torch.from_numpy(one), torch.from_numpy(other).T).numpy()
+            if not np.array_equal(got, one.astype(np.int32) @ other.astype(np.int32).T):
+                raise RuntimeError("a product is not exact")
+    except (ImportError, AttributeError, RuntimeError) as error:
+        log.warning("no exact int8 products on this machine, searches read all vectors", reason=str(error)[:200])
+        return False
+    return True
