@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from pipeline.types import FloatArray
 from service.gallery import Gallery, GalleryFilter, IndexFollower, TrackletRecord, VectorIndex
 from service.redis_server import EmbeddedRedis, RedisServerError, client_for, describe
 
-__all__ = ["SearchFigures", "measure_search"]
+__all__ = ["DIMENSION", "MODEL", "SearchFigures", "measure_search", "records"]
 
 Progress = Callable[[str, float | None], None]
 DIMENSION = 512
@@ -97,7 +98,7 @@ class SearchFigures:
         return asdict(self)
 
 
-def measure_search(records: int, progress: Progress, *, searches: int = 300) -> SearchFigures:
+def measure_search(count: int, progress: Progress, *, searches: int = 300) -> SearchFigures:
     """Fill a server of our own, load an index from it, search.
 
     Args:
@@ -112,7 +113,7 @@ def measure_search(records: int, progress: Progress, *, searches: int = 300) -> 
     ):
         found = describe(client_for(server.url))
         began = time.perf_counter()
-        _fill(server.url, records, progress)
+        _fill(server.url, count, progress)
         fill_s = time.perf_counter() - began
         index = VectorIndex(DIMENSION, MODEL)
         follower = IndexFollower(client_for(server.url, timeout_s=60.0), index)
@@ -120,32 +121,36 @@ def measure_search(records: int, progress: Progress, *, searches: int = 300) -> 
         follower.start()
         try:
             while not follower.wait_ready(1.0):
-                progress(f"loading the index, {len(index):,} records", len(index) / records)
+                progress(f"loading the index, {len(index):,} records", len(index) / count)
             memory_mb, peak_mb = _memory()
-            queries = _queries(records, 512)
+            queries = _queries(count, 512)
             progress("searching", None)
-            alone, floors, flats = _beside_the_floor(index, records, queries, searches)
-            clients, written_per_s = _crowds(index, server.url, queries, searches, progress)
+            alone, floors, flats = _beside_the_floor(index, count, queries, searches)
+            writer = _Writer(server.url)
+            try:
+                clients, written_per_s = _crowds(index, writer, queries, searches, progress)
+            finally:
+                writer.close()
             filtered = {
                 name: _percentiles(_timed(_asking(index, chosen), queries[:100]))
-                for name, chosen in _filters(records).items()
+                for name, chosen in _filters(count).items()
             }
             progress("comparing with exact float32", None)
-            recall = _recall(index, records, queries[:_TRUTHS])
-            vsim_ms = _vsim(client_for(server.url, timeout_s=60.0), records, queries, progress)
+            recall = _recall(index, count, queries[:_TRUTHS])
+            vsim_ms = _vsim(client_for(server.url, timeout_s=60.0), count, queries, progress)
         finally:
             follower.stop()
         floor_ms = float(np.median(floors)) * 1000
         figures = _percentiles(alone)
         return SearchFigures(
-            records=records,
+            records=count,
             p50_ms=figures["p50_ms"],
             p99_ms=figures["p99_ms"],
             p99_writing_ms=clients["1"].p99_writing_ms,
             recall_at_10=recall,
             floor_ms=floor_ms,
             ratio=figures["p50_ms"] / floor_ms,
-            bandwidth_gb_s=records * DIMENSION / floor_ms / 1e6,
+            bandwidth_gb_s=count * DIMENSION / floor_ms / 1e6,
             faiss_flat_ms=float(np.median(flats)) * 1000,
             vsim_ms=vsim_ms,
             clients=clients,
@@ -173,10 +178,10 @@ def _vectors(block: int, count: int) -> FloatArray:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
-def _blocks(records: int) -> Iterator[tuple[int, FloatArray]]:
+def _blocks(count: int) -> Iterator[tuple[int, FloatArray]]:
     """The number of the first record of each block, and the block's vectors."""
-    for start in range(0, records, _BLOCK):
-        yield start, _vectors(start // _BLOCK, min(_BLOCK, records - start))
+    for start in range(0, count, _BLOCK):
+        yield start, _vectors(start // _BLOCK, min(_BLOCK, count - start))
 
 
 def _record(number: int, vector: FloatArray, started: datetime | None = None) -> TrackletRecord:
@@ -199,9 +204,9 @@ def _record(number: int, vector: FloatArray, started: datetime | None = None) ->
     )
 
 
-def _queries(records: int, count: int) -> FloatArray:
+def _queries(gallery: int, count: int) -> FloatArray:
     """``float32[count, 1, D]``: new sightings of persons who are in the gallery."""
-    blocks = -(-records // _BLOCK)
+    blocks = -(-gallery // _BLOCK)
     random = np.random.default_rng(2)
     queries = np.empty((count, 1, DIMENSION), np.float32)
     for block in range(min(blocks, 16)):
@@ -212,31 +217,37 @@ def _queries(records: int, count: int) -> FloatArray:
     return queries
 
 
-def _fill(url: str, records: int, progress: Progress) -> None:
+def _fill(url: str, count: int, progress: Progress) -> None:
     written = multiprocessing.get_context("spawn").Value("q", 0)
-    writer = multiprocessing.get_context("spawn").Process(target=_write_all, args=(url, records, written), daemon=True)
+    writer = multiprocessing.get_context("spawn").Process(target=_write_all, args=(url, count, written), daemon=True)
     writer.start()
     while writer.is_alive():
         writer.join(1.0)
-        progress(f"writing {written.value:,} of {records:,} records", written.value / records)
+        progress(f"writing {written.value:,} of {count:,} records", written.value / count)
     if writer.exitcode:
         raise RedisServerError("the records could not be written; the lines above say why")
 
 
-def _write_all(url: str, records: int, written: Any) -> None:
+def records(count: int) -> Iterator[TrackletRecord]:
+    """Sightings of persons who are seen several times each, one a second over all cameras."""
+    for start, vectors in _blocks(count):
+        yield from (_record(start + n, vector) for n, vector in enumerate(vectors))
+
+
+def _write_all(url: str, count: int, written: Any) -> None:
     gallery = Gallery(client_for(url, timeout_s=60.0))
-    for start, vectors in _blocks(records):
-        for at in range(0, len(vectors), 500):
-            gallery.put_many([_record(start + at + n, vector) for n, vector in enumerate(vectors[at : at + 500])])
-        written.value = start + len(vectors)
+    all_records = records(count)
+    while batch := list(islice(all_records, 500)):
+        gallery.put_many(batch)
+        written.value += len(batch)
 
 
-def _write_on(url: str, stop: Any, written: Any) -> None:
-    """Write `WRITES_PER_S` tracklets a second until told to stop."""
+def _write_on(url: str, on: Any, written: Any) -> None:
+    """Write `WRITES_PER_S` tracklets a second whenever told to."""
     gallery = Gallery(client_for(url, timeout_s=60.0))
     vectors = _vectors(_FRESH, 2000)
     next_s = time.monotonic()
-    while not stop.is_set():
+    while on.wait():
         number = written.value
         gallery.put(_record(_FRESH + number, vectors[number % len(vectors)], datetime.now(UTC)))
         written.value = number + 1
@@ -251,18 +262,18 @@ def _asking(index: VectorIndex, filters: GalleryFilter | None = None) -> Callabl
     return lambda query: index.search(query, K, filters or ALL_BUT_ONE)
 
 
-def _filters(records: int) -> dict[str, GalleryFilter]:
+def _filters(count: int) -> dict[str, GalleryFilter]:
     def cameras(count: int) -> frozenset[str]:
         return frozenset(f"camera-{n}" for n in range(count))
 
-    middle = BEGIN + timedelta(seconds=records / 2)
+    middle = BEGIN + timedelta(seconds=count / 2)
     return {
         "none": GalleryFilter(),
         "all but one camera": ALL_BUT_ONE,
         "visible": GalleryFilter(modality=Modality.VISIBLE),
         "half of the cameras": GalleryFilter(cameras=cameras(CAMERAS // 2)),
         "5 cameras": GalleryFilter(cameras=cameras(5)),
-        "last tenth of time": GalleryFilter(since=BEGIN + timedelta(seconds=0.9 * records)),
+        "last tenth of time": GalleryFilter(since=BEGIN + timedelta(seconds=0.9 * count)),
         "1 camera, 20 minutes": GalleryFilter(cameras=cameras(1), since=middle, until=middle + timedelta(minutes=20)),
     }
 
@@ -271,13 +282,13 @@ ALL_BUT_ONE = GalleryFilter(exclude_cameras=frozenset({"camera-0"}))
 
 
 def _beside_the_floor(
-    index: VectorIndex, records: int, queries: FloatArray, searches: int
+    index: VectorIndex, count: int, queries: FloatArray, searches: int
 ) -> tuple[list[float], list[float], list[float]]:
     """Seconds of searches by one client, of reading the codes once, and of FAISS flat, turn by turn."""
     flat = faiss.IndexFlatIP(DIMENSION)
-    for _, vectors in _blocks(records):
+    for _, vectors in _blocks(count):
         flat.add(vectors)
-    codes = np.ones(records * DIMENSION // 8, np.uint64)
+    codes = np.ones(count * DIMENSION // 8, np.uint64)
     alone, flats = [], []
     floors: dict[int, list[float]] = {threads: [] for threads in {1, os.cpu_count() or 1}}
     with ThreadPoolExecutor(max(floors)) as pool:
@@ -297,11 +308,10 @@ def _beside_the_floor(
 
 
 def _crowds(
-    index: VectorIndex, url: str, queries: FloatArray, searches: int, progress: Progress
+    index: VectorIndex, writer: _Writer, queries: FloatArray, searches: int, progress: Progress
 ) -> tuple[dict[str, ClientFigures], float]:
     """Several clients at once, without and with writing, turn by turn; and how much was written a second."""
     clients: dict[str, ClientFigures] = {}
-    written = multiprocessing.get_context("spawn").Value("q", 0)
     came, writing_s = 0, 0.0
     for count in CLIENTS:
         progress(f"{count} clients", None)
@@ -312,11 +322,11 @@ def _crowds(
             began = time.perf_counter()
             idle += _crowd(index, queries, count, searches // _ROUNDS)
             idle_s += time.perf_counter() - began
-            with _writing(url, written):
-                before, began = written.value, time.perf_counter()
+            with writer.writing():
+                before, began = writer.written, time.perf_counter()
                 busy += _crowd(index, queries, count, searches // _ROUNDS)
                 writing_s += time.perf_counter() - began
-                came += written.value - before
+                came += writer.written - before
         quiet, loud = _percentiles(idle), _percentiles(busy)
         clients[str(count)] = ClientFigures(
             quiet["p50_ms"], quiet["p99_ms"], loud["p50_ms"], loud["p99_ms"], len(idle) / idle_s
@@ -335,52 +345,67 @@ def _crowd(index: VectorIndex, queries: FloatArray, clients: int, searches: int)
         return [seconds for one in pool.map(client, range(clients)) for seconds in one]
 
 
-@contextmanager
-def _writing(url: str, written: Any) -> Iterator[None]:
-    """While it lasts, another process writes; it has begun."""
-    context = multiprocessing.get_context("spawn")
-    stop, before = context.Event(), written.value
-    process = context.Process(target=_write_on, args=(url, stop, written), daemon=True)
-    process.start()
-    try:
-        while written.value == before:
-            if not process.is_alive():
-                raise RedisServerError("nothing could be written while searching; the lines above say why")
-            time.sleep(0.05)
-        yield
-    finally:
-        stop.set()
-        process.join()
+class _Writer:
+    """Another process that writes while it is told to."""
+
+    def __init__(self, url: str) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._on, self._written = context.Event(), context.Value("q", 0)
+        arguments = (url, self._on, self._written)
+        self._process = context.Process(target=_write_on, args=arguments, daemon=True)
+        self._process.start()
+
+    @property
+    def written(self) -> int:
+        return int(self._written.value)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """While it lasts, the process writes; it has begun."""
+        before = self.written
+        self._on.set()
+        try:
+            while self.written == before:
+                if not self._process.is_alive():
+                    raise RedisServerError("nothing could be written while searching; the lines above say why")
+                time.sleep(0.05)
+            yield
+        finally:
+            self._on.clear()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.join()
 
 
-def _recall(index: VectorIndex, records: int, queries: FloatArray) -> float:
+def _recall(index: VectorIndex, count: int, queries: FloatArray) -> float:
     """The share of the ten that exact float32 finds; what was written meanwhile is left out by its time."""
     scores = np.zeros((len(queries), 0), np.float32)
     numbers = np.zeros((len(queries), 0), np.int64)
     unit = queries[:, 0] / np.linalg.norm(queries[:, 0], axis=1, keepdims=True)
-    for start, vectors in _blocks(records):
+    for start, vectors in _blocks(count):
         scores = np.concatenate([scores, unit @ vectors.T], axis=1)
         numbers = np.concatenate([numbers, np.tile(np.arange(start, start + len(vectors)), (len(unit), 1))], axis=1)
         best = np.argsort(-scores, axis=1)[:, :10]
         scores, numbers = np.take_along_axis(scores, best, 1), np.take_along_axis(numbers, best, 1)
     nothing = np.zeros(DIMENSION, np.float32) + 1
     found = 0
-    until = GalleryFilter(until=BEGIN + timedelta(seconds=records))
+    until = GalleryFilter(until=BEGIN + timedelta(seconds=count))
     for query, truth in zip(queries, numbers, strict=True):
         ids = {_record(int(number), nothing).id for number in truth}
         found += len(ids & set(index.search(query, 10, until)[0].ids))
     return found / numbers.size
 
 
-def _vsim(client: redis.Redis, records: int, queries: FloatArray, progress: Progress) -> float | None:
+def _vsim(client: redis.Redis, count: int, queries: FloatArray, progress: Progress) -> float | None:
     """Milliseconds of VSIM over the same vectors, median; None where the server knows no vector sets."""
     vectors_key = "vectors"
     try:
         client.vset().vcard(vectors_key)
     except redis.ResponseError:
         return None
-    for start, vectors in _blocks(records):
-        progress(f"filling a vector set, {start:,} of {records:,}", start / records)
+    for start, vectors in _blocks(count):
+        progress(f"filling a vector set, {start:,} of {count:,}", start / count)
         with client.pipeline(transaction=False) as pipe:
             for number, vector in enumerate(vectors, start):
                 pipe.vset().vadd(vectors_key, vector.tobytes(), str(number))

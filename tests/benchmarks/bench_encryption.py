@@ -19,12 +19,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import numpy as np
 
 from pipeline.sealing import PLAIN, Sealer
+from service.bench.search import DIMENSION, MODEL, records
 from service.gallery import Gallery, IndexFollower, MediaStore, VectorIndex
 from service.redis_server import EmbeddedRedis, client_for
-from tests.benchmarks.bench_search import DIMENSION, MODEL, records
 
 SIDES = {"plain": PLAIN, "encrypted": Sealer([os.urandom(32)])}
 PICTURES, PICTURE_BYTES = 100, 12_000
@@ -47,8 +46,8 @@ def load(url: str, sealer: Sealer) -> None:
 
 
 def run(count: int, rounds: int) -> dict[str, dict[str, float]]:
-    made = list(records(count, np.random.default_rng(1)))
-    more = list(records(count + WRITES * rounds, np.random.default_rng(2)))[count:]
+    made = list(records(count))
+    more = list(records(count + WRITES * rounds))[count:]
     jpeg = os.urandom(PICTURE_BYTES)
     times: dict[str, dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
