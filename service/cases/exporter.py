@@ -119,8 +119,7 @@ class Exporter:
                 self.make(job)
             if time.monotonic() - swept_s > SWEEP_EVERY_S:
                 swept_s = time.monotonic()
-                with suppress(GalleryUnavailable, OSError):  # the next sweep finds the same
-                    self._parts.store.sweep(datetime.now(UTC))
+                self._sweep()
         for waiting in self._jobs:
             self._fail(waiting, INTERRUPTED)
 
@@ -149,9 +148,19 @@ class Exporter:
             with suppress(OSError):  # the next sweep finds it
                 self._parts.store.drop_half(export_id)
 
+    def _sweep(self) -> None:
+        try:
+            self._parts.store.sweep(datetime.now(UTC))
+        except (GalleryUnavailable, OSError) as error:  # the next sweep finds the same
+            log.warning("exports could not be swept", reason=str(error))
+        except Exception:
+            log.exception("exports could not be swept")
+
     def _fail(self, job: ExportJob, sentence: str) -> None:
-        with suppress(GalleryUnavailable, OSError):  # then nobody keeps it alive, which is as good
+        try:
             self._parts.store.fail(job.export.id, sentence)
+        except Exception as error:  # nobody keeps it alive any more, which is as good
+            log.warning("the end of an export could not be noted", export=job.export.id, reason=str(error))
 
     def _make(self, job: ExportJob) -> None:
         parts, export, access = self._parts, job.export, job.access

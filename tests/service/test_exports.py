@@ -352,6 +352,35 @@ def test_a_service_that_stops_says_so(world: World, api: TestClient, seen: Any, 
         assert files_of(world, export) == []
 
 
+def test_whatever_happens_the_next_export_is_made(
+    world: World, api: TestClient, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, exporter, noted = world.services, Exporter(world.services._export_parts()), threading.Event()
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("nobody expected this")
+
+    def broken_too(*_: Any) -> None:
+        noted.set()
+        raise RuntimeError("nor this")
+
+    case = case_with(api, seen(62))
+    monkeypatch.setattr(services, "exporter", exporter)
+    monkeypatch.setattr(services.exports, "sweep", broken)
+    with monkeypatch.context() as patch:
+        patch.setattr(services.exports, "begin", broken)
+        patch.setattr(services.exports, "fail", broken_too)
+        exporter.start()
+        lost = begun(api, case)
+        assert noted.wait(30)
+    try:
+        assert ended(api, case, begun(api, case))["state"] == "done"
+    finally:
+        exporter.stop()
+    services.redis.delete(f"tapetum:export:{lost['id']}:alive")
+    assert state_of(api, case, lost) == "failed"
+
+
 _EXPORTS_AND_HANGS = """
 import sys, time
 from support.api_world import ColourDetector, foreseeable_loaders

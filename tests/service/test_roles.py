@@ -22,6 +22,7 @@ from service.api.probing import CameraProbe, without_place
 from service.api.scoped import Scoped
 from service.audit import Trail
 from service.camera_board import RedisCameraBoard
+from service.cases import Case, CaseState, Member, Pin, PinKind
 from service.dashboard.wording import camera_tile
 from service.gallery import GalleryFilter
 from service.security import Access, AccessDenied, Permission, Role
@@ -29,6 +30,7 @@ from service.security import Access, AccessDenied, Permission, Role
 MINE, THEIRS, NOBODYS = "gate1", "vault", "nobod"  # of one length, so that answers can be compared byte by byte
 NO_TRACKLET = "01K9ZB3Q0V5W1T8R6J2N4M7XCD"
 NO_SEARCH = "01K9ZB3Q0V5W1T8R6J2N4M7XCE"
+A_CASE = "01K9ZB3Q0V5W1T8R6J2N4M7XCF"  # everybody's, with pins of both cameras
 NO_TOKEN = "0" * 16
 SAID_OF_THEIRS = ("vault", "Secret safe", "10.0.0.77")
 LATER = (datetime.now(UTC) + timedelta(days=1)).isoformat()
@@ -72,19 +74,19 @@ CALLS = {
     "search": Call("POST", "/api/v1/search", {"examples": [{"tracklet_id": "{tracklet}"}]}),
     "list_cases": Call("GET", "/api/v1/cases"),
     "add_case": Call("POST", "/api/v1/cases", {"title": "x", "members": ["nobody-there"]}),
-    "get_case": Call("GET", f"/api/v1/cases/{NO_TRACKLET}"),
+    "get_case": Call("GET", f"/api/v1/cases/{A_CASE}"),
     "change_case": Call("PATCH", f"/api/v1/cases/{NO_TRACKLET}", {"revision": 1, "title": "x"}),
     "remove_case": Call("DELETE", f"/api/v1/cases/{NO_TRACKLET}", params={"revision": 1}),
-    "list_notes": Call("GET", f"/api/v1/cases/{NO_TRACKLET}/notes"),
-    "add_note": Call("POST", f"/api/v1/cases/{NO_TRACKLET}/notes", {"text": "x"}),
-    "list_pins": Call("GET", f"/api/v1/cases/{NO_TRACKLET}/pins"),
-    "pin": Call("POST", f"/api/v1/cases/{NO_TRACKLET}/pins", {"tracklet_ids": ["{tracklet}"]}),
-    "unpin": Call("DELETE", f"/api/v1/cases/{NO_TRACKLET}/pins/{{tracklet}}"),
+    "list_notes": Call("GET", f"/api/v1/cases/{A_CASE}/notes"),
+    "add_note": Call("POST", f"/api/v1/cases/{A_CASE}/notes", {"text": "x"}),
+    "list_pins": Call("GET", f"/api/v1/cases/{A_CASE}/pins"),
+    "pin": Call("POST", f"/api/v1/cases/{A_CASE}/pins", {"tracklet_ids": ["{tracklet}"]}),
+    "unpin": Call("DELETE", f"/api/v1/cases/{A_CASE}/pins/{{tracklet}}"),
     "export_case": Call("POST", f"/api/v1/cases/{NO_TRACKLET}/exports", {"reason": "a test"}),
-    "list_exports": Call("GET", f"/api/v1/cases/{NO_TRACKLET}/exports"),
-    "get_export": Call("GET", f"/api/v1/cases/{NO_TRACKLET}/exports/{NO_TRACKLET}"),
-    "fetch_export": Call("GET", f"/api/v1/cases/{NO_TRACKLET}/exports/{NO_TRACKLET}/file"),
-    "remove_export": Call("DELETE", f"/api/v1/cases/{NO_TRACKLET}/exports/{NO_TRACKLET}"),
+    "list_exports": Call("GET", f"/api/v1/cases/{A_CASE}/exports"),
+    "get_export": Call("GET", f"/api/v1/cases/{A_CASE}/exports/{NO_TRACKLET}"),
+    "fetch_export": Call("GET", f"/api/v1/cases/{A_CASE}/exports/{NO_TRACKLET}/file"),
+    "remove_export": Call("DELETE", f"/api/v1/cases/{A_CASE}/exports/{NO_TRACKLET}"),
     "list_subjects": Call("GET", "/api/v1/subjects"),
     "add_subject": Call("POST", "/api/v1/subjects", {"tracklet_ids": ["{tracklet}"]}),
     "get_subject": Call("GET", f"/api/v1/subjects/{NO_TRACKLET}"),
@@ -240,8 +242,21 @@ def tracklets(world: World, running: TestClient) -> dict[str, str]:
     assert services.index is not None
     while len(services.index) < 8 and time.monotonic() < deadline:
         time.sleep(0.02)
+    _open_case(world, ids)
     ids[NOBODYS] = NO_TRACKLET
     return ids
+
+
+def _open_case(world: World, tracklets: dict[str, str]) -> None:
+    """One that every account of these tests takes part in."""
+    for role in Role:
+        for cameras in (None, [MINE]):
+            world.token_of(role, cameras)
+    owner, *members = (Member(a.name, a.created_at) for a in world.services.accounts.list())
+    now = datetime.now(UTC)
+    world.services.cases.add(Case(A_CASE, "Everybody's", CaseState.OPEN, owner, tuple(members), now, now))
+    pins = [Pin(PinKind.TRACKLET, one, camera, owner.account, now) for camera, one in tracklets.items()]
+    assert world.services.cases.pin(A_CASE, pins) == 2
 
 
 def _filled(value: Any, camera: str, tracklet: str) -> Any:
@@ -368,6 +383,8 @@ def test_no_answer_tells_of_a_camera_out_of_scope(
             continue
         answer = _send(client, call, bearer(token), MINE, tracklets[MINE])
         assert not [word for word in (*SAID_OF_THEIRS, *theirs) if word in answer.text], name
+    pins = client.get(f"/api/v1/cases/{A_CASE}/pins", headers=bearer(token)).json()["items"]
+    assert [p["tracklet"]["camera_id"] for p in pins] == [MINE]
     cameras = client.get("/api/v1/cameras", headers=bearer(token)).json()["items"]
     assert [c["id"] for c in cameras] == [MINE]
     assert cameras[0]["health"]["state"] == "live"
