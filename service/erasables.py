@@ -7,6 +7,7 @@ import redis
 from service.alerts import AlertStore, WatchlistStore
 from service.cases import CaseStore, ExportStore
 from service.gallery.erasable import Erasable
+from service.reembedding.job import Jobs
 from service.sealing import sealer_of
 from service.search_store import SearchStore
 from service.settings import Settings
@@ -25,4 +26,5 @@ def erasables(client: redis.Redis, settings: Settings) -> tuple[Erasable, ...]:
         SearchStore(client, sealer),
         WatchlistStore(client, sealer),
         AlertStore(client),
+        Jobs(client),
     )

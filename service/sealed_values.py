@@ -11,6 +11,7 @@ from service.gallery.rekey import SealedValues
 __all__ = ["SEALED_VALUES"]
 
 SEALED_VALUES = (
+    SealedValues(keys.RECORD, "other_vector", sealed_as="vector"),  # first: from here it moves to the next
     SealedValues(keys.RECORD, "vector"),
     SealedValues(alert_keys.ENTRY, "vectors"),
     SealedValues(search_store.PREFIX, search_store.PHOTOS),

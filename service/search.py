@@ -47,6 +47,11 @@ __all__ = [
 ]
 
 MAX_EXAMPLES = 20
+_REEMBED = "`tapetum gallery reembed` brings it to the gallery's model, if its pictures are still there."
+_SEND_AGAIN = (
+    "Send it again; if that does not help, this service has loaded another model: `tapetum gallery reembed` brings the "
+    "gallery to it."
+)
 
 
 class UnknownExample(SearchError):  # noqa: N818  a kind of SearchError
@@ -200,7 +205,7 @@ class Searcher:
         self._check_least(min_probability)
         records = [one.record for one in examples if one.record is not None]
         for record in confirmed:
-            self._check_model(record.model_hash)
+            self._check_model(record.model_hash, "A confirmed sighting", _REEMBED)
         filters = access.narrowed(filters)
         if exclude_examples:
             filters = replace(filters, exclude_ids=filters.exclude_ids | {r.id for r in records})
@@ -258,17 +263,21 @@ class Searcher:
         record = known.get(example.tracklet_id or "")
         if record is None or not access.sees(record.camera_id):
             raise UnknownExample(f"There is no sighting {example.tracklet_id}; it may have been erased.")
-        self._check_model(record.model_hash)
+        self._check_model(record.model_hash, "The sighting", _REEMBED)
         return ResolvedExample(example, record.vector, record.modality, record)
 
     def resolved(self, example: Example, person: PhotoPersonVector) -> ResolvedExample:
         """An example with the vector of a person. Raises ModelMismatch."""
-        self._check_model(person.model_hash)
+        self._check_model(person.model_hash, "The photo", _SEND_AGAIN)
         return ResolvedExample(example, person.vector, person.modality)
 
-    def _check_model(self, model_hash: str) -> None:
+    def _check_model(self, model_hash: str, what: str, todo: str) -> None:
         if model_hash != self._index.model_hash:
             raise ModelMismatch(
-                "The example was made by another model than the gallery's index uses, so they cannot be compared. "
-                "Re-embed the gallery, or send the photo again."
+                f"{what} is of the model {self._named(model_hash)}, and the gallery is searched by the model "
+                f"{self._named(self._index.model_hash)}: their vectors cannot be compared. {todo}"
             )
+
+    def _named(self, model_hash: str) -> str:
+        label = self._labels.get(model_hash)
+        return f"“{label}” ({model_hash[:12]})" if label else model_hash[:12]

@@ -39,10 +39,15 @@ class Change:
 
 
 class Feed:
-    """Reads ids, rows and changes. Every method raises GalleryUnavailable when Redis cannot serve."""
+    """Reads ids, rows and changes. Every method raises GalleryUnavailable when Redis cannot serve.
 
-    def __init__(self, client: redis.Redis, sealer: Sealer = PLAIN):
+    Args:
+        model_hash: whose vectors are wanted; revisions are those of an index of it, see `scripts.ROWS`.
+    """
+
+    def __init__(self, client: redis.Redis, sealer: Sealer = PLAIN, model_hash: str = ""):
         self._redis = client
+        self._model_hash = model_hash
         self._sealer = sealer
         self._rows = client.register_script(scripts.ROWS)
         self._revisions = client.register_script(scripts.REVISIONS)
@@ -70,17 +75,17 @@ class Feed:
                     return
 
     def revisions(self, ids: Sequence[str]) -> Iterator[int]:
-        """The stored revision of each id, -1 for none."""
+        """The stored revision of each id as an index has it, -1 for none."""
         with redis_at_work():
             for batch in _batches(ids):
-                text = cast("bytes", self._revisions([keys.record(one) for one in batch]))
+                text = cast("bytes", self._revisions([keys.record(one) for one in batch], [self._model_hash]))
                 yield from (int(part) for part in text.split(b","))
 
     def rows(self, ids: Sequence[str]) -> Iterator[tuple[str, IndexRow | ValueError | None]]:
         """What the index needs of each record: None when it is gone, a ValueError when it is broken."""
         with redis_at_work():
             for batch in _batches(ids):
-                blob = cast("bytes", self._rows([keys.record(one) for one in batch]))
+                blob = cast("bytes", self._rows([keys.record(one) for one in batch], [self._model_hash]))
                 at = 0
                 for one in batch:
                     lengths = _LENGTHS.unpack_from(blob, at)

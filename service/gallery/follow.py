@@ -50,7 +50,7 @@ class IndexFollower:
 
     def __init__(self, client: redis.Redis, index: VectorIndex, sealer: Sealer = PLAIN):
         self.index = index
-        self._feed = Feed(client, sealer)
+        self._feed = Feed(client, sealer, index.model_hash)
         self._ready = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None

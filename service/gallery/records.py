@@ -116,9 +116,18 @@ class TrackletRecord(Sighting):
         }
 
     @classmethod
-    def from_hash(cls, tracklet_id: str, fields: Mapping[bytes, bytes], sealer: Sealer) -> TrackletRecord:
-        """Read what `to_hash` wrote. Raises RecordError for anything else."""
+    def from_hash(
+        cls, tracklet_id: str, fields: Mapping[bytes, bytes], sealer: Sealer, model_hash: str | None = None
+    ) -> TrackletRecord:
+        """Read what `to_hash` wrote. Raises RecordError for anything else.
+
+        Args:
+            model_hash: whose vector to take where there are two, because the gallery is being re-embedded.
+        """
         try:
+            model, vector = fields[b"model"].decode(), fields[b"vector"]
+            if model_hash is not None and model != model_hash and fields.get(b"other_model") == model_hash.encode():
+                model, vector = model_hash, fields[b"other_vector"]
             if int(fields[b"schema"]) != SCHEMA:
                 raise RecordError(f"schema: expected {SCHEMA}, got {int(fields[b'schema'])}")
             crops = tuple(
@@ -136,10 +145,8 @@ class TrackletRecord(Sighting):
                 closed=bool(int(fields[b"closed"])),
                 frame_count=int(fields[b"frames"]),
                 quality=float(fields[b"quality"]),
-                model_hash=fields[b"model"].decode(),
-                vector=np.frombuffer(sealer.open(fields[b"vector"], keys.vector_place(tracklet_id)), "<f2").astype(
-                    np.float32
-                ),
+                model_hash=model,
+                vector=np.frombuffer(sealer.open(vector, keys.vector_place(tracklet_id)), "<f2").astype(np.float32),
                 crops=crops,
                 thumbnail=fields[b"thumbnail"].decode() or None,
             )

@@ -43,9 +43,10 @@ class SealedValues:
 
     prefix: str
     field: str | None = None
+    sealed_as: str | None = None  # the field it may move to, for which it is sealed
 
     def place(self, name: str) -> str:
-        return name if self.field is None else hash_place(name, self.field)
+        return name if self.field is None else hash_place(name, self.sealed_as or self.field)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,11 +90,16 @@ def is_transient(error: Exception) -> bool:
 
 
 class Gallery:
-    """The tracklets in Redis. Every method raises GalleryUnavailable when Redis cannot serve."""
+    """The tracklets in Redis. Every method raises GalleryUnavailable when Redis cannot serve.
 
-    def __init__(self, client: redis.Redis, sealer: Sealer = PLAIN):
+    Attributes:
+        model_hash: whose vectors are read where a record has two; None for the one that a worker wrote last.
+    """
+
+    def __init__(self, client: redis.Redis, sealer: Sealer = PLAIN, model_hash: str | None = None):
         self._redis = client
         self._sealer = sealer
+        self.model_hash = model_hash
         self._put = client.register_script(scripts.PUT)
         self._delete = client.register_script(scripts.DELETE)
         self.poison_seen = 0
@@ -194,7 +199,7 @@ class Gallery:
         try:
             if not isinstance(reply, dict):
                 raise RecordError(str(reply))
-            return TrackletRecord.from_hash(tracklet_id, reply, self._sealer)
+            return TrackletRecord.from_hash(tracklet_id, reply, self._sealer, self.model_hash)
         except RecordError as error:
             self.poison_seen += 1
             log.error("record cannot be understood and is left out", tracklet=tracklet_id, reason=str(error)[:200])
