@@ -122,14 +122,21 @@ class Searcher:
     Args:
         photo: finds a person of a photo that an account has uploaded, by photo, place and account.
         calibration: the checkpoint's, None when it has none.
+        labels: what people call models, by hash.
     """
 
     def __init__(
-        self, gallery: Gallery, index: VectorIndex, photo: PhotoLookup, calibration: Calibration | None
+        self,
+        gallery: Gallery,
+        index: VectorIndex,
+        photo: PhotoLookup,
+        calibration: Calibration | None,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
         self._gallery = gallery
         self._index = index
         self._photo = photo
+        self._labels = labels or {}
         self._ranker = Ranker(gallery, index, calibration)
 
     @property

@@ -15,6 +15,7 @@ import structlog
 
 from models.calibration import Calibration
 from models.runtime.engine import EngineDescription
+from service.gallery.model_in_use import GalleryModel
 from service.photos import PersonDetector, PersonEmbedder
 from service.problems import ProblemError
 
@@ -42,6 +43,11 @@ class LoadedModel:
     @property
     def hash(self) -> str:
         return self.embedder.model_hash
+
+    @property
+    def of_gallery(self) -> GalleryModel:
+        """What a gallery needs to know of it."""
+        return GalleryModel(self.hash, self.dimension, self.label, self.calibration)
 
 
 @dataclass(frozen=True, slots=True)

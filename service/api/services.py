@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from service.alerts import ModelInUse
 from service.alerts.webhook_address import WebhookPolicy
 from service.api.alerting import Alerting
 from service.api.engines import LoadedDetector, LoadedModel, PhotoEngines
+from service.api.gallery_search import GallerySearch
 from service.api.photo_store import PhotoStore
 from service.api.probing import CameraProbe
 from service.audit import AuditLog, Verifier, ViewNotes
@@ -44,12 +44,14 @@ from service.gallery import (
     Swept,
     VectorIndex,
 )
+from service.gallery.model_in_use import GalleryModel
 from service.live import LiveHub
 from service.metrics import Metrics
 from service.migrations import migrate
 from service.photos import PersonDetector
 from service.problems import ProblemError
 from service.redis_server import connect, redis_url
+from service.reembedding import Jobs
 from service.sealing import KeyMismatchError, KeyRegistry, claimed_sealer
 from service.search import PhotoPersonVector, Searcher
 from service.search_store import SearchStore
@@ -113,9 +115,6 @@ class Services:
     views: ViewNotes
     verification: Verifier
     metrics: Metrics = field(default_factory=Metrics)
-    index: VectorIndex | None = None
-    follower: IndexFollower | None = None
-    searcher: Searcher | None = None
     # Heavy work in parallel only helps the queue grow: two photos, four searches, two cameras at a time.
     photo_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     search_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
@@ -125,7 +124,11 @@ class Services:
     readiness_threads: Callable[[], CapacityLimiter] = field(default_factory=lambda: cache(lambda: CapacityLimiter(2)))
 
     def __post_init__(self) -> None:
-        self.engines = PhotoEngines(self.loaders.model, self.loaders.detector, self._use_model)
+        self.search = GallerySearch(
+            self.redis, self.gallery, self.media, self.sealer, self._photo_person, self.audit.append
+        )
+        self.jobs = Jobs(self.redis)
+        self.engines = PhotoEngines(self.loaders.model, self.loaders.detector, self.search.use)
         self.retention = Retention(
             self.redis,
             self.gallery,
@@ -152,7 +155,6 @@ class Services:
         self.keys = KeyRegistry(self.redis, self.sealer)
         self.exporter = Exporter(self._export_parts())
         self._names: tuple[float, dict[str, str]] = (-NAMES_KEPT_S, {})
-        self._closed = threading.Event()
 
     def start(self) -> None:
         """Record with what configuration this process runs; load networks and index in the background."""
@@ -166,23 +168,25 @@ class Services:
         self.alerting.start()
 
     def close(self) -> None:
-        self._closed.set()
-        if self.follower is not None:
-            self.follower.stop()
+        self.search.close()
         self.alerting.stop()
         self.retention.stop()
         self.exporter.stop()
         self.views.stop()
         self.redis.close()
 
-    def _use_model(self, model: LoadedModel) -> None:
-        index = VectorIndex(model.dimension, model.hash)
-        self.searcher = Searcher(self.gallery, index, self._photo_person, model.calibration)
-        self.index = index
-        self.follower = IndexFollower(self.redis, index, self.sealer)
-        if not self._closed.is_set():
-            self.follower.start()
-            self.alerting.use_model(ModelInUse(model.hash, model.dimension, model.calibration))
+    @property
+    def index(self) -> VectorIndex | None:
+        """Of the gallery's model; None until a model is loaded."""
+        return self.search.current.index if self.search.current else None
+
+    @property
+    def follower(self) -> IndexFollower | None:
+        return self.search.current.follower if self.search.current else None
+
+    @property
+    def searcher(self) -> Searcher | None:
+        return self.search.current.searcher if self.search.current else None
 
     def _photo_person(self, photo_id: str, person: int, account: str) -> PhotoPersonVector | None:
         photo = self.photos.get(photo_id)
@@ -240,6 +244,13 @@ class Services:
             self.engines.require()
         assert self.engines.model is not None  # noqa: S101  require() has raised otherwise
         return self.engines.model
+
+    def gallery_model(self) -> GalleryModel:
+        """The model that the gallery is searched by. Raises ProblemError 503 while this process has none."""
+        if self.search.current is None:
+            self.engines.require()
+        assert self.search.current is not None  # noqa: S101  require() has raised otherwise
+        return self.search.current.model
 
     def require_searcher(self) -> Searcher:
         """The search. Raises ProblemError 503 until the first snapshot of the gallery is in the index."""

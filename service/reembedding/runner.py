@@ -161,7 +161,7 @@ class Runner:
 
 def _anew(entry: WatchEntry, made: Mapping[str, FloatArray], model_hash: str) -> WatchEntry:
     """The entry with vectors of another model; as it is when one of them is not there."""
-    vectors = [made[e.tracklet_id] for e in entry.examples if e.tracklet_id in made]
+    vectors = [made[e.tracklet_id] for e in entry.examples if e.tracklet_id is not None and e.tracklet_id in made]
     if len(vectors) < len(entry.examples):
         return entry
     return replace(entry, model_hash=model_hash, vectors=np.stack(vectors).astype(np.float16))

@@ -75,6 +75,9 @@ class ColourEmbedder:
     def embed_images(self, crops: Sequence[Image], modalities: Sequence[Modality]) -> FloatArray:
         return np.stack([self.of_colour(crop.reshape(-1, 3).mean(axis=0)) for crop in crops])
 
+    def embed_clips(self, clips: Sequence[Sequence[Image]], modalities: Sequence[Modality]) -> FloatArray:
+        return self.embed_images([crop for clip in clips for crop in clip[:1]], modalities)
+
     def of_colour(self, bgr: Any) -> FloatArray:
         vector = np.array([*(np.asarray(bgr, np.float32) / 255.0 - 0.4), 0.1], np.float32) @ self._axes
         return np.asarray(vector / np.linalg.norm(vector), np.float32)
