@@ -24,6 +24,7 @@ from service.commands import (
     evaluate,
     exports,
     gallery,
+    reembed,
     rekey,
     serve,
     synth,
@@ -49,6 +50,7 @@ users.register(app)
 audit.register(app)
 gallery.register(app)
 rekey.register()
+reembed.register()
 backup.register(app)
 exports.register(app)
 app.add_typer(bench.app, name="bench")

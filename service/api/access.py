@@ -26,6 +26,7 @@ __all__ = [
     "Auditing",
     "Exporting",
     "LoggedIn",
+    "Maintaining",
     "ManagingCameras",
     "ManagingCases",
     "ManagingSubjects",
@@ -116,6 +117,7 @@ Erasing = Annotated[Scoped, Depends(_needs(Permission.ERASE))]
 AddingCameras = Annotated[Scoped, Depends(_needs(Permission.ADD_CAMERAS))]
 ManagingUsers = Annotated[Scoped, Depends(_needs(Permission.USERS))]
 Auditing = Annotated[Scoped, Depends(_needs(Permission.AUDIT))]
+Maintaining = Annotated[Scoped, Depends(_needs(Permission.MAINTAIN))]
 SystemReading = Annotated[Scoped, Depends(_needs(Permission.SYSTEM))]
 
 

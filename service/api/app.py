@@ -19,6 +19,7 @@ from service.api import (
     health,
     live,
     photos,
+    reembedding,
     search,
     searches,
     session,
@@ -104,7 +105,7 @@ def create_app(settings: Settings, services: Services, *, dashboard: bool = True
     api = APIRouter(prefix=API_PREFIX)
     for part in (session, cameras, live, tracklets, erasures, photos, search, searches, users, tokens, audit, system):
         api.include_router(part.router)
-    for part in (subjects, cases, exports, watchlist, alerts, webhooks):
+    for part in (subjects, cases, exports, watchlist, alerts, webhooks, reembedding):
         api.include_router(part.router)
     app.include_router(health.router)
     app.include_router(api)

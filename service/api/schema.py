@@ -420,7 +420,8 @@ class WorkerInfo(BaseModel):
 class SystemInfo(BaseModel):
     version: str
     python: str
-    model: ModelInfo | None = Field(description="Null while it loads.")
+    model: ModelInfo | None = Field(description="Of this process, for photos. Null while it loads.")
+    gallery_model: ModelInfo | None = Field(description="By whose vectors the gallery is searched.")
     photo_engines: Literal["loading", "ready", "failed"]
     photo_engines_error: str | None
     engines: list[EngineInfo] = Field(description="Of this API process, for photos.")

@@ -93,6 +93,10 @@ class KeptSearch(KeptSearchSummary):
     new_sightings: int | None = Field(description="That came into the searched part since; null when not known.")
     revised_sightings: int | None = Field(description="That were there and have grown since; null when not known.")
     changes_exact: bool = Field(description="False: there may be more of both.")
+    other_model: bool = Field(
+        description="The gallery is searched by another model than when this was answered: the likelihoods do not "
+        "compare. Refresh it; a photo must be sent again."
+    )
     vanished: int = Field(description="Sightings of the answer that are erased or were removed.")
     scope_widened: bool = Field(description="The account sees cameras now that the answer is not about.")
     note: str = Field(description="What an answer, and an empty one, means.")

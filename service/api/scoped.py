@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pipeline.types import Image
     from service.api.engines import LoadedModel, PhotoEngines
     from service.api.services import Services
+    from service.gallery.model_in_use import GalleryModel
     from service.metrics import Metrics
     from service.security.sessions import Session
     from service.security.throttle import LoginThrottle
@@ -107,6 +108,10 @@ class Scoped:
     def require_model(self) -> LoadedModel:
         """The model in use. Raises ProblemError 503 while it loads."""
         return self._services.require_model()
+
+    def gallery_model(self) -> GalleryModel:
+        """The model that the gallery is searched by. Raises ProblemError 503 while none is loaded."""
+        return self._services.gallery_model()
 
     @property
     def store_away(self) -> bool:

@@ -56,7 +56,7 @@ async def search(request: SearchRequest, scoped: Searching) -> SearchAnswer:
 
 def _shown(scoped: Scoped, outcome: SearchOutcome) -> SearchAnswer:
     names = scoped.camera_names()
-    model = scoped.require_model()
+    model = scoped.gallery_model()
     return SearchAnswer(
         matches=[match_shown(m, names) for m in outcome.matches],
         model=ModelInfo(hash=model.hash, label=model.label),

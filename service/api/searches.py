@@ -234,6 +234,7 @@ def _page(scoped: Scoped, state: SearchState, limit: int, cursor: str | None = N
         new_sightings=len(since.new) if since.new is not None else None,
         revised_sightings=len(since.revised) if since.revised is not None else None,
         changes_exact=since.exact,
+        other_model=state.other_model,
         vanished=state.vanished,
         scope_widened=state.scope_widened,
         note=NOTE,

@@ -29,13 +29,14 @@ async def get_system(scoped: SystemReading) -> SystemInfo:
 
 def read_system(services: Services) -> SystemInfo:
     """What runs here, now."""
-    model = services.engines.model
+    model, used = services.engines.model, services.search.current
     stats = services.index.stats() if services.index is not None else None
     server = describe(services.redis)
     return SystemInfo(
         version=package_version(),
         python=platform.python_version(),
         model=ModelInfo(hash=model.hash, label=model.label) if model else None,
+        gallery_model=ModelInfo(hash=used.model.hash, label=used.model.label) if used else None,
         photo_engines=services.engines.state,
         photo_engines_error=services.engines.error,
         engines=[_engine(purpose, engine) for purpose, engine in services.engines.descriptions],

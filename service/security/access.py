@@ -40,6 +40,7 @@ class Permission(StrEnum):
     USERS = "users"  # accounts, and other people's tokens: by a session, never by a token
     AUDIT = "audit"
     SYSTEM = "system"  # what runs here, and its figures
+    MAINTAIN = "maintain"  # bring the gallery to another model
 
 
 _VIEWER = frozenset(
@@ -54,7 +55,14 @@ _MAY: dict[Role, frozenset[Permission]] = {
 }
 # These tell of, or reach, every camera: a scope of some cameras never has them.
 _OF_EVERY_CAMERA = frozenset(
-    {Permission.ADD_CAMERAS, Permission.WEBHOOKS, Permission.USERS, Permission.AUDIT, Permission.SYSTEM}
+    {
+        Permission.ADD_CAMERAS,
+        Permission.WEBHOOKS,
+        Permission.USERS,
+        Permission.AUDIT,
+        Permission.SYSTEM,
+        Permission.MAINTAIN,
+    }
 )
 # Each is a way to a login that outlives the token: a token that leaked for a day could make itself one for ever.
 _NEVER_BY_TOKEN = frozenset({Permission.OWN_ACCOUNT, Permission.USERS})

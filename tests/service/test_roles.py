@@ -154,6 +154,11 @@ CALLS = {
     "list_audit": Call("GET", "/api/v1/audit"),
     "verify_audit": Call("GET", "/api/v1/audit/verification"),
     "get_system": Call("GET", "/api/v1/system"),
+    "get_reembedding": Call("GET", "/api/v1/reembedding"),
+    "start_reembedding": Call("POST", "/api/v1/reembedding", {"accept_losses": "perhaps"}),
+    "pause_reembedding": Call("POST", "/api/v1/reembedding/pause"),
+    "resume_reembedding": Call("POST", "/api/v1/reembedding/resume", {}),
+    "stop_reembedding": Call("POST", "/api/v1/reembedding/stop"),
     "get_live": Call("GET", "/health/live"),
     "get_ready": Call("GET", "/health/ready"),
     "get_metrics": Call("GET", "/metrics"),
@@ -199,6 +204,7 @@ OF_EVERY_CAMERA = {
     "list_audit", "verify_audit", "get_system", "get_metrics",
     "list_webhooks", "add_webhook", "get_webhook", "change_webhook", "remove_webhook", "test_webhook",
     "list_dead_letters", "resend_dead_letters",
+    "get_reembedding", "start_reembedding", "pause_reembedding", "resume_reembedding", "stop_reembedding",
 }  # fmt: skip
 
 
