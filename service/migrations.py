@@ -13,7 +13,7 @@ from typing import cast
 import redis
 import structlog
 
-from pipeline.sealing import SEAL_BYTES, is_sealed
+from pipeline.sealing import PLAIN, SEAL_BYTES, is_sealed
 from service.audit import AuditLog, Trail
 from service.backup import write_backup
 from service.backup.keyspace import all_names, is_passing
@@ -90,7 +90,7 @@ def _migrate(client: redis.Redis, settings: Settings, found: int, lease: Lease, 
 
     path = backup_path(settings, f"before-schema-{SCHEMA_VERSION}")
     log.info("the data are of an older version and are backed up first", found=found, file=str(path))
-    write_backup(client, MediaStore(settings.media_base), path, trail=Trail(), progress=go_on)
+    write_backup(client, MediaStore(settings.media_base, PLAIN), path, trail=Trail(), progress=go_on)
     for migration in MIGRATIONS:
         if migration.to > found:
             log.info("migration", to=migration.to, what=migration.what)

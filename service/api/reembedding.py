@@ -16,7 +16,8 @@ __all__ = ["router"]
 
 router = APIRouter(prefix="/reembedding", tags=["system"], responses=PROBLEM_RESPONSES)
 _CONFLICT: dict[int | str, dict[str, Any]] = {
-    409: {"model": Problem, "description": "Another one is under way, or there is none in that state."}
+    404: {"model": Problem, "description": "There never was one."},
+    409: {"model": Problem, "description": "Another one is under way, or it is not in that state."},
 }
 
 

@@ -23,7 +23,7 @@ FAILURES_SHOWN = 100
 
 @dataclass(frozen=True, slots=True)
 class ScopedReembedding:
-    """Every method may raise what `Scoped` may, and ProblemError 409 where it cannot be turned so."""
+    """Every method may raise what `Scoped` may, and ProblemError 404 or 409 where it cannot be turned so."""
 
     scoped: Scoped
 
@@ -53,7 +53,7 @@ class ScopedReembedding:
         services = self._services()
         job = services.jobs.read()
         if job is None or job.state is not JobState.PAUSED:
-            raise _not_so("paused")
+            raise _not_so(job, "paused")
         details = {"model": job.target.hash, "accept_losses": accept_losses}
         with recorded(services.audit, "reembed.start", self.scoped.trail, **details):
             services.jobs.start(job.target, job.account, accept_losses=accept_losses)
@@ -70,10 +70,10 @@ class ScopedReembedding:
         services = self._services()
         job = services.jobs.read()
         if job is None or job.state not in before:
-            raise _not_so(" or ".join(before))
+            raise _not_so(job, " or ".join(before))
         with recorded(services.audit, event, self.scoped.trail, model=job.target.hash):
             if not services.jobs.turn(state, *before):
-                raise _not_so(" or ".join(before))
+                raise _not_so(job, " or ".join(before))
         return self.state()
 
     def _services(self) -> Services:
@@ -100,5 +100,7 @@ class ScopedReembedding:
         )
 
 
-def _not_so(state: str) -> ProblemError:
-    return ProblemError(409, "reembedding-not-so", f"There is no re-embedding that is {state}.")
+def _not_so(job: Job | None, state: str) -> ProblemError:
+    if job is None:
+        return ProblemError(404, "reembedding-not-found", "There never was a re-embedding.")
+    return ProblemError(409, "reembedding-not-so", f"The re-embedding is {job.state}, and not {state}.")

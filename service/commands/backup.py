@@ -32,6 +32,7 @@ def backup(
 
     Whoever has the file has all of it: keep it as you keep the installation.
     """
+    from pipeline.sealing import PLAIN
     from service.backup import write_backup
     from service.gallery import MediaStore
 
@@ -40,7 +41,7 @@ def backup(
         client = _client(stack, settings)
         with progress_line() as progress:
             manifest, digest = write_backup(
-                client, MediaStore(settings.media_base), file, trail=console_trail(), progress=progress
+                client, MediaStore(settings.media_base, PLAIN), file, trail=console_trail(), progress=progress
             )
     size = file.stat().st_size
     if as_json:
@@ -64,6 +65,7 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Bring a backup into this installation. Stop workers and API first; everybody must log in again."""
+    from pipeline.sealing import PLAIN
     from service.backup import restore as restored
     from service.erasables import erasables
     from service.gallery import MediaStore
@@ -75,7 +77,7 @@ def restore(
         with progress_line() as progress:
             done = restored(
                 client,
-                MediaStore(settings.media_base),
+                MediaStore(settings.media_base, PLAIN),
                 file,
                 elsewhere=erasables(client, settings),
                 trail=console_trail(),

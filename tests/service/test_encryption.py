@@ -347,7 +347,7 @@ def test_what_changes_meanwhile_is_not_overwritten(
 
     with monkeypatch.context() as patch:
         patch.setattr(both.sealer, "reseal", reseal)
-        rekeying._values(SEALED_VALUES[0])
+        rekeying._values(SEALED_VALUES[1])
     stored = both.gallery.get(newer.id)
     assert stored is not None
     assert stored.revision == 2

@@ -186,7 +186,7 @@ def test_pairs() -> None:
 
 
 def test_another_models_example_is_refused(world: World, records: list[TrackletRecord]) -> None:
-    with pytest.raises(ModelMismatch, match="another model"):
+    with pytest.raises(ModelMismatch, match=r"another-mode.*“colours, for tests” \(test-model-1\).*reembed"):
         world.services.require_searcher().search([Example(records[-1].id)], access=EVERYTHING)
 
 
