@@ -76,7 +76,9 @@ class Alerting:
         self.sender.start()
 
     def use_model(self, model: ModelInUse) -> None:
-        """Match what comes, and what came while nobody did."""
+        """Match what comes, and what came while nobody did; by another model than before, if there was one."""
+        if self.matcher is not None:
+            self.matcher.stop()
         self.matcher = Matcher(
             self._redis,
             self._gallery,

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import redis
 import structlog
 
+from models.calibration import Calibration
 from pipeline.sealing import Sealer
+from service.alerts import ModelInUse
 from service.api.engines import LoadedModel
 from service.gallery import Gallery, GalleryUnavailable, IndexFollower, MediaError, MediaStore, VectorIndex
 from service.gallery.model_in_use import GalleryModel, GalleryModels
@@ -32,9 +34,15 @@ class Searched:
     """An index with what belongs to it."""
 
     model: GalleryModel
+    calibration: Calibration | None
     index: VectorIndex
     follower: IndexFollower
     searcher: Searcher
+
+    @property
+    def in_use(self) -> ModelInUse:
+        """What alerts are raised by."""
+        return ModelInUse(self.model.hash, self.model.dimension, self.calibration)
 
 
 class GallerySearch:
@@ -42,6 +50,7 @@ class GallerySearch:
 
     Args:
         on_event: told of what a re-embedding here did.
+        on_model: told of the model by which this process searches from now on.
     """
 
     def __init__(
@@ -52,10 +61,12 @@ class GallerySearch:
         sealer: Sealer,
         photo: PhotoLookup,
         on_event: Callable[..., object],
+        on_model: Callable[[ModelInUse], object],
     ) -> None:
         self._redis, self._gallery, self._sealer, self._photo = client, gallery, sealer, photo
         self._models, self._jobs = GalleryModels(client), Jobs(client)
         self.runner = Runner(client, media, sealer, on_event=on_event)
+        self._on_model = on_model
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._loaded: LoadedModel | None = None
@@ -75,6 +86,7 @@ class GallerySearch:
         if self._stop.is_set():
             return
         self.current.follower.start()
+        self._on_model(self.current.in_use)
         for name, work in (("gallery-model", self._follow), ("reembedding", self._work)):
             thread = threading.Thread(target=work, name=name, daemon=True)
             self._threads.append(thread)
@@ -94,7 +106,7 @@ class GallerySearch:
         labels = {model.hash: model.label} | ({loaded.hash: loaded.label} if loaded is not None else {})
         index = VectorIndex(model.dimension, model.hash)
         searcher = Searcher(self._gallery, index, self._photo, calibration, labels)
-        return Searched(model, index, IndexFollower(self._redis, index, self._sealer), searcher)
+        return Searched(model, calibration, index, IndexFollower(self._redis, index, self._sealer), searcher)
 
     def _follow(self) -> None:
         while not self._stop.wait(LOOK_EVERY_S):
@@ -118,6 +130,7 @@ class GallerySearch:
                 return False
         self._gallery.model_hash = model.hash
         self.current = new
+        self._on_model(new.in_use)
         old.follower.stop()
         _log.info("gallery_model", now=model.hash, before=old.model.hash, rows=len(new.index))
         return True

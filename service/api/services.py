@@ -19,7 +19,6 @@ from pipeline.camera import CameraConfig
 from pipeline.camera_url import CameraUrlError, UrlPolicy, check_camera_url, mask_url
 from pipeline.sealing import Sealer
 from pipeline.types import Image
-from service.alerts import ModelInUse
 from service.alerts.webhook_address import WebhookPolicy
 from service.api.alerting import Alerting
 from service.api.engines import LoadedDetector, LoadedModel, PhotoEngines
@@ -125,7 +124,13 @@ class Services:
 
     def __post_init__(self) -> None:
         self.search = GallerySearch(
-            self.redis, self.gallery, self.media, self.sealer, self._photo_person, self.audit.append
+            self.redis,
+            self.gallery,
+            self.media,
+            self.sealer,
+            self._photo_person,
+            self.audit.append,
+            lambda model: self.alerting.use_model(model),
         )
         self.jobs = Jobs(self.redis)
         self.engines = PhotoEngines(self.loaders.model, self.loaders.detector, self.search.use)

@@ -3,7 +3,7 @@
 A step reads the pictures of some sightings, embeds them and writes each vector beside the old one, only where the
 record is still what was read. So whatever dies, what is written stays, nothing is written twice, and an erased sighting
 does not come back. When a walk through the gallery finds next to nothing left, the gallery goes over to the model in
-one step. Then what came meanwhile follows, the old vectors go, and entries of the watchlist get new ones.
+one step; entries of the watchlist get new vectors before. What came meanwhile follows, and the old vectors go.
 """
 
 from __future__ import annotations
@@ -114,11 +114,9 @@ class Runner:
             return
         if stop.wait(self._settle_s) or walk.embed() is None or walk.settle() is None:
             return
-        left = self._watchlist(job.target)
-        self._jobs.note(watch_entries=left)
         if self._jobs.turn(JobState.DONE, JobState.RUNNING):
             failed, job_now = self._jobs.failed_count(), self._jobs.read()
-            embedded = job_now.embedded if job_now else 0
+            embedded, left = (job_now.embedded, job_now.watch_entries) if job_now else (0, 0)
             log.info("re-embedded", model=job.target.hash, embedded=embedded, failed=failed, watch_entries=left)
             told = {"embedded": embedded, "failed": failed, "watch_entries": left}
             self._on_event("reembed.done", model=job.target.hash, **told)
@@ -131,6 +129,7 @@ class Runner:
         """Have the gallery searched by the new model from now on, unless too much would be lost by it."""
         now = self._models.read()
         if now is not None and now.hash == job.target.hash:
+            self._watchlist(job.target)
             return True
         job = self._jobs.read() or job
         failed = self._jobs.failed_count()
@@ -142,11 +141,13 @@ class Runner:
             self._jobs.turn(JobState.PAUSED, JobState.RUNNING, error=reason)
             return False
         self._on_event("reembed.switch", model=job.target.hash, before=now.hash if now else None, failed=failed)
+        # Before: who matches by the new model goes through the changes from the first one on, and misses nothing.
+        self._watchlist(job.target)
         self._models.switch(job.target)
         return True
 
-    def _watchlist(self, target: GalleryModel) -> int:
-        """New vectors for entries of sightings. Returns how many entries of other models are left."""
+    def _watchlist(self, target: GalleryModel) -> None:
+        """New vectors for entries of sightings; counts those of other models that are left."""
         store, gallery = WatchlistStore(self._redis, self._sealer), Gallery(self._redis, self._sealer, target.hash)
         left = 0
         for entry in store.walk():
@@ -156,7 +157,7 @@ class Runner:
             made = {one: record.vector for one, record in records.items() if record.model_hash == target.hash}
             changed = store.change(entry.id, lambda old, made=made: _anew(old, made, target.hash))  # type: ignore[misc]
             left += changed is not None and changed.model_hash != target.hash
-        return left
+        self._jobs.note(watch_entries=left)
 
 
 def _anew(entry: WatchEntry, made: Mapping[str, FloatArray], model_hash: str) -> WatchEntry:
