@@ -7,13 +7,13 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as SourcesError
 
 from pipeline.camera_url import UrlPolicy
 
-__all__ = ["Settings", "SettingsError", "load_settings"]
+__all__ = ["OidcGrant", "Settings", "SettingsError", "load_settings"]
 
 Backend = Literal["auto", "onnxruntime", "openvino", "tensorrt"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
@@ -26,6 +26,15 @@ class SettingsError(ValueError):
 def _home(variable: str, fallback: str) -> Path:
     base = os.environ.get(variable)
     return (Path(base) if base else Path.home() / fallback) / "tapetum"
+
+
+class OidcGrant(BaseModel):
+    """What people with one value of the grant claim may: a role, and cameras by id, or ``*`` for all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Literal["viewer", "operator", "admin"]
+    cameras: Literal["*"] | tuple[str, ...] = Field(min_length=1)
 
 
 class Settings(BaseSettings):
@@ -57,6 +66,19 @@ class Settings(BaseSettings):
         (), description="Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed."
     )
     metrics_token: SecretStr | None = Field(None, description="Bearer token that may read /metrics.")
+    oidc_issuer: str | None = Field(None, description="OpenID Connect provider. Unset: people log in with passwords.")
+    oidc_client_id: str | None = None
+    oidc_client_secret: SecretStr | None = Field(None, description="Unset: a public client, with PKCE alone.")
+    oidc_redirect_url: str | None = Field(
+        None, description="https://HOST/login/oidc/callback, exactly as the provider knows it."
+    )
+    oidc_scopes: tuple[str, ...] = ("openid", "profile", "email")
+    oidc_account_claim: str = Field("preferred_username", description="Claim of the ID token that names a new account.")
+    oidc_grant_claim: str = Field("groups", description="Claim whose values grants are for; dots lead into objects.")
+    oidc_grants: dict[str, OidcGrant] = Field(
+        {}, description='{"cctv": {"role": "operator", "cameras": "*"}}: the first that matches counts; none, no login.'
+    )
+    local_login: bool = Field(True, description="Passwords; false leaves the provider as the only login.")
     session_hours: float = Field(12.0, gt=0, le=24 * 30)
     retention_days: float | None = Field(
         30.0, gt=0, le=36500, description="Sightings are removed when they are so old. Cameras may differ; null keeps."

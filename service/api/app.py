@@ -18,6 +18,7 @@ from service.api import (
     exports,
     health,
     live,
+    oidc,
     photos,
     reembedding,
     search,
@@ -109,6 +110,7 @@ def create_app(settings: Settings, services: Services, *, dashboard: bool = True
         api.include_router(part.router)
     app.include_router(health.router)
     app.include_router(api)
+    app.include_router(oidc.router)
     _describe_security(app)
     check_permissions(app)
     install_error_handlers(app)

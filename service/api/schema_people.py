@@ -45,6 +45,7 @@ class User(BaseModel):
     role: Role
     cameras: list[str] | None = Field(description="The cameras this account sees; null for all.")
     active: bool
+    single_sign_on: bool = Field(description="Logs in at the login service; no password, role and cameras from there.")
     created_at: datetime
     changed_at: datetime
 

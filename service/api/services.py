@@ -56,6 +56,7 @@ from service.search import PhotoPersonVector, Searcher
 from service.search_store import SearchStore
 from service.searches import Searches
 from service.security.accounts import AccountStore
+from service.security.oidc import Provider, provider_of
 from service.security.sessions import SessionStore
 from service.security.throttle import LoginThrottle
 from service.security.tokens import TokenStore
@@ -91,6 +92,7 @@ class Services:
     settings: Settings
     redis: Any
     sealer: Sealer
+    oidc: Provider | None
     loaders: Loaders
     gallery: Gallery
     media: MediaStore
@@ -357,6 +359,7 @@ def build_services(settings: Settings, *, loaders: Loaders | None = None) -> Ser
         settings=settings,
         redis=redis,
         sealer=sealer,
+        oidc=provider_of(settings),
         loaders=loaders or _real_loaders(settings),
         gallery=gallery,
         media=media,

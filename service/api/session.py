@@ -18,7 +18,7 @@ from service.security.accounts import Account, AccountError, account_name
 from service.security.gate import COOKIE
 from service.security.sessions import Session
 
-__all__ = ["router"]
+__all__ = ["router", "set_session_cookie", "too_many_attempts"]
 
 router = APIRouter(prefix="/session", tags=["session"], responses={503: PROBLEM_RESPONSES[503]})
 
@@ -30,12 +30,15 @@ router = APIRouter(prefix="/session", tags=["session"], responses={503: PROBLEM_
     status_code=status.HTTP_201_CREATED,
     responses={
         401: {"model": Problem, "description": "Wrong account or password."},
+        403: {"model": Problem, "description": "Passwords are switched off (`local_login`)."},
         429: {"model": Problem, "description": "Too many attempts; Retry-After says how long to wait."},
     },
     openapi_extra={"security": []},
 )
 async def log_in(login: Login, request: Request, response: Response, services: OpenToAll) -> SessionOpened:
     """Give the account and the password; get a token, and a cookie for browsers."""
+    if not services.settings.local_login:
+        raise ProblemError(403, "no-passwords", "Here people log in at the login service, not with a password.")
     trail = trail_of(request)
     address = trail.address or "unknown"
     wait_s = await run_in_threadpool(services.throttle.admit, address)
@@ -58,15 +61,7 @@ async def log_in(login: Login, request: Request, response: Response, services: O
 
     token, session = await run_in_threadpool(open_session, account)
     services.metrics.logins.labels("accepted").inc()
-    response.set_cookie(
-        COOKIE,
-        token,
-        max_age=int(services.sessions.lifetime.total_seconds()),
-        path="/",
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
+    set_session_cookie(response, token, services, secure=request.url.scheme == "https")
     return SessionOpened(**_shown(session).model_dump(), token=token)
 
 
@@ -86,6 +81,19 @@ async def log_out(request: Request, response: Response, scoped: OwnAccount) -> N
     """The token is worthless from here on, in every tab and every replica."""
     await run_in_threadpool(scoped.log_out, current_session(request))
     response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+
+
+def set_session_cookie(response: Response, token: str, services: Services, *, secure: bool) -> None:
+    """What keeps a browser logged in. Never sent along when another site's page leads here."""
+    response.set_cookie(
+        COOKIE,
+        token,
+        max_age=int(services.sessions.lifetime.total_seconds()),
+        path="/",
+        httponly=True,
+        samesite="strict",
+        secure=secure,
+    )
 
 
 def too_many_attempts(wait_s: int) -> ProblemError:

@@ -105,6 +105,7 @@ def _shown(account: Account) -> User:
         role=account.role,
         cameras=None if account.cameras is None else sorted(account.cameras),
         active=account.active,
+        single_sign_on=account.identity is not None,
         created_at=account.created_at,
         changed_at=account.changed_at,
     )

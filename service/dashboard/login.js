@@ -1,7 +1,12 @@
 "use strict";
+// Only a path of this site: "//host" and "/\host" would lead elsewhere.
+const wanted = new URL(new URLSearchParams(location.search).get("next") || "/", location.origin);
+const next = wanted.origin === location.origin ? wanted.pathname : "/";
+const service = document.getElementById("service");
+if (service) service.href += "?next=" + encodeURIComponent(next);
 const form = document.getElementById("login");
 const problem = document.getElementById("error");
-form.addEventListener("submit", async event => {
+if (form) form.addEventListener("submit", async event => {
   event.preventDefault();
   const button = form.querySelector("button");
   button.disabled = true;
@@ -13,10 +18,7 @@ form.addEventListener("submit", async event => {
       body: JSON.stringify({ account: form.account.value, password: form.password.value }),
     });
     if (answer.ok) {
-      // Only a path of this site: "//host" and "/\host" would lead elsewhere.
-      const next = new URLSearchParams(location.search).get("next") || "/";
-      const target = new URL(next, location.origin);
-      location.replace(target.origin === location.origin ? target.pathname : "/");
+      location.replace(next);
       return;
     }
     problem.textContent = (await answer.json()).detail;

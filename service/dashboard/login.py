@@ -1,4 +1,4 @@
-"""The login page: one form, its own style and script, nothing else of the application."""
+"""The login page: a form, a way to the login service where there is one, its own style and script."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from fastapi import APIRouter
 from starlette.responses import FileResponse, HTMLResponse
 
+from service.api.access import OpenToAll
+from service.api.oidc import BEGIN_PATH
 from service.dashboard.logo import LOGO
 
 __all__ = ["router"]
@@ -27,17 +29,18 @@ _PAGE = f"""<!doctype html>
 </head>
 <body>
 <main>
-<form id="login" method="post" action="/api/v1/session" autocomplete="on">
 <h1>{LOGO}Tapetum</h1>
 <p class="quiet">Find a person across day and night cameras.</p>
+<!--form--><form id="login" method="post" action="/api/v1/session" autocomplete="on">
 <label for="account">Account</label>
 <input id="account" name="account" autocomplete="username" value="admin" required maxlength="64">
 <label for="password">Password</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required autofocus maxlength="256">
 <p id="error" role="alert"></p>
 <button type="submit">Log in</button>
+</form><!--/form-->
+<!--service--><a id="service" class="button" href="{BEGIN_PATH}">Single sign-on</a><!--/service-->
 <noscript><p class="quiet">Tapetum needs JavaScript.</p></noscript>
-</form>
 </main>
 </body>
 </html>
@@ -45,8 +48,15 @@ _PAGE = f"""<!doctype html>
 
 
 @router.get("/login")
-async def login_page() -> HTMLResponse:
-    return HTMLResponse(_PAGE, headers={"cache-control": "no-store"})
+async def login_page(services: OpenToAll) -> HTMLResponse:
+    page = _PAGE if services.settings.local_login else _without("form", _PAGE)
+    page = page if services.oidc is not None else _without("service", page)
+    return HTMLResponse(page, headers={"cache-control": "no-store"})
+
+
+def _without(part: str, page: str) -> str:
+    before, _, rest = page.partition(f"<!--{part}-->")
+    return before + rest.partition(f"<!--/{part}-->")[2]
 
 
 @router.get("/login/login.css")

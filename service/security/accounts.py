@@ -12,13 +12,16 @@ import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
 from service.gallery.records import CAMERA_ID
 from service.security.access import Access, Role
 from service.security.passwords import check_password, fresh_password, hashed, matches
+
+if TYPE_CHECKING:
+    from service.security.oidc import Identity
 
 __all__ = ["ADMIN", "Account", "AccountError", "AccountExists", "AccountMissing", "AccountStore", "account_name"]
 
@@ -75,6 +78,8 @@ class Account:
         cameras: ids it may see; None for all.
         password_id: changes with every password; API tokens end with it.
         stamp: changes with every change of the account; sessions and sockets end with it.
+        identity: who it is at the login service; such an account has no password, and its role and cameras come from
+            there with every login. None for one that logs in with a password.
     """
 
     name: str
@@ -86,6 +91,7 @@ class Account:
     stamp: str = field(repr=False)
     created_at: datetime
     changed_at: datetime
+    identity: str | None = None
 
     def access(self, *, token: str | None = None) -> Access:
         return Access(self.name, self.role, self.cameras, token, self.stamp)
@@ -126,7 +132,7 @@ class AccountStore:
             account = self.get(account_name(typed))
         except AccountError:
             account = None
-        right = matches(account.password_hash if account else None, password)
+        right = matches((account.password_hash or None) if account else None, password)
         return account if account is not None and account.active and right else None
 
     # -- changing --------------------------------------------------------------------------------
@@ -166,6 +172,10 @@ class AccountStore:
         new_hash = None if password is None else hashed(password)
 
         def changed(old: Account) -> Account:
+            if old.identity is not None and password is not None:
+                raise AccountError("This account logs in at the login service and has no password.")
+            if old.identity is not None and (role is not None or every_camera or cameras is not None):
+                raise AccountError("Role and cameras of this account come from the login service with every login.")
             new = replace(old, role=role or old.role, active=old.active if active is None else active)
             if every_camera or cameras is not None:
                 new = replace(new, cameras=None if every_camera else _scope(cameras))
@@ -178,6 +188,32 @@ class AccountStore:
     def remove(self, name: str, *, by: Access | None = None) -> None:
         """Raises AccountMissing, or AccountError for the last administrator of every camera."""
         self._edit(name, lambda _: None, by)
+
+    def of_provider(self, identity: Identity) -> Account:
+        """The account of somebody at the login service, with what they are granted now. `take_in` saves it.
+
+        Raises:
+            AccountError: the name cannot be one, or is taken by an account that is not theirs.
+        """
+        for account in self.list():
+            if account.identity == identity.key:
+                return replace(account, role=identity.role, cameras=_scope(identity.cameras))
+        name, now = account_name(identity.name), datetime.now(UTC)
+        if name == ADMIN or self.get(name) is not None:
+            raise AccountExists(f"There is an account “{name}” already, which logs in another way.")
+        stamps = secrets.token_hex(16), secrets.token_hex(16)
+        return Account(name, identity.role, _scope(identity.cameras), True, "", *stamps, now, now, identity.key)
+
+    def take_in(self, account: Account) -> Account:
+        """Make or change an account as `of_provider` gave it; the same again changes nothing, so sessions go on."""
+        if self._redis.hget(ACCOUNTS, account.name) is None and self._apply(account.name, b"", account, None) == "done":
+            return account
+        there = self.get(account.name)
+        if there is None or there.identity != account.identity:
+            raise AccountExists(f"There is an account “{account.name}” already, which logs in another way.")
+        if (there.role, there.cameras) == (account.role, account.cameras):
+            return there
+        return self._edit(account.name, lambda old: replace(old, role=account.role, cameras=account.cameras), None)
 
     def ensure_admin(self) -> str | None:
         """Make the account admin in an installation that has none. Returns the password only when it was made."""

@@ -30,7 +30,17 @@ from service.security.sessions import Session, SessionStore
 __all__ = ["COOKIE", "Gate"]
 
 COOKIE = "tapetum_session"
-OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/login", "/login/login.css", "/login/login.js"})
+OPEN_PATHS = frozenset(
+    {
+        "/health/live",
+        "/health/ready",
+        "/login",
+        "/login/login.css",
+        "/login/login.js",
+        "/login/oidc",
+        "/login/oidc/callback",
+    }
+)
 SESSION_PATH = "/api/v1/session"
 METRICS_PATH = "/metrics"
 PAGE_SOCKET_PATH = "/_nicegui_ws/"
