@@ -15,21 +15,41 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from support.browsing import SIZES, log_in
+from support.oidc_provider import CLIENT_ID, CLIENT_SECRET, OidcProvider, oidc_provider
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def _port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def provider(_port: int) -> Iterator[OidcProvider]:
+    """A login service on another site, as browsers see it."""
+    person = {"sub": "u-1", "preferred_username": "mara", "groups": ["cctv"]}
+    with oidc_provider(f"http://127.0.0.1:{_port}/login/oidc/callback", person, host="localhost") as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory, _port: int, provider: OidcProvider) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("dashboard")
+    service = {
+        "TAPETUM_OIDC_ISSUER": provider.issuer,
+        "TAPETUM_OIDC_CLIENT_ID": CLIENT_ID,
+        "TAPETUM_OIDC_CLIENT_SECRET": CLIENT_SECRET,
+        "TAPETUM_OIDC_REDIRECT_URL": provider.redirect_url,
+        "TAPETUM_OIDC_GRANTS": '{"cctv": {"role": "admin", "cameras": "*"}}',
+    }
     server = subprocess.Popen(
-        [sys.executable, str(ROOT / "tests/support/dashboard_server.py"), str(folder), str(port)],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"},
+        [sys.executable, str(ROOT / "tests/support/dashboard_server.py"), str(folder), str(_port)],
+        env={**os.environ, **service, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"},
     )
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{_port}"
     try:
         _wait_ready(url, server)
         yield url

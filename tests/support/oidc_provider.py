@@ -99,8 +99,8 @@ class OidcProvider:
 
 
 @contextmanager
-def oidc_provider(redirect_url: str, person: Claims | None) -> Iterator[OidcProvider]:
-    """Run one until the end of the block."""
+def oidc_provider(redirect_url: str, person: Claims | None, *, host: str = "127.0.0.1") -> Iterator[OidcProvider]:
+    """Run one until the end of the block; `host` is another name of this machine, and so another site to browsers."""
     provider = OidcProvider(redirect_url, person)
 
     class Handler(BaseHTTPRequestHandler):
@@ -134,7 +134,7 @@ def oidc_provider(redirect_url: str, person: Claims | None) -> Iterator[OidcProv
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    provider.issuer = f"http://127.0.0.1:{server.server_port}"
+    provider.issuer = f"http://{host}:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
