@@ -248,7 +248,8 @@ class Matcher:
         earliest = max(since, datetime.fromtimestamp(0, since.tzinfo) + _CAUGHT_UP_WITH)
         while not self._stop.is_set():
             page = self._gallery.list(GalleryFilter(since=earliest - _CAUGHT_UP_WITH), limit=BATCH, cursor=cursor)
-            self._match_tracklets({record.id: [now] for record in page.records})
+            # When they were written nobody knows any more; an entry that was made since then does not look at them.
+            self._match_tracklets({record.id: [min(now, record.ended_at)] for record in page.records})
             cursor = page.cursor
             if cursor is None:
                 return

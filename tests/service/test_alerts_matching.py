@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import redis
 from support.tracklets import record, tracklet_id, unit_vector
-from support.watchlists import PASSWORD, Desk
+from support.watchlists import BEGIN, PASSWORD, Desk
 
 from models.types import Modality
 from service.alerts import change_group, keys
@@ -175,6 +175,19 @@ def test_changes_that_were_trimmed_unread_are_looked_for_in_the_gallery(desk: De
         desk.put(number, PERSON if number == 2 else SOMEBODY_ELSE)
     desk.client.xtrim(gallery_keys.CHANGES, maxlen=1, approximate=False)
     desk.matcher = desk.another()  # everybody was away meanwhile
+    desk.match()
+    assert [one.tracklet_id for one in desk.raised()] == [tracklet_id(2)]
+
+
+def test_what_is_looked_for_in_the_gallery_is_not_older_than_its_entry(desk: Desk) -> None:
+    desk.match()
+    long_ago = (server_time(desk.client) - timedelta(minutes=20) - BEGIN).total_seconds() / 60
+    desk.put(1, PERSON, minute=long_ago)
+    desk.watch(unit_vector(PERSON))
+    for number in range(2, 6):
+        desk.put(number, PERSON if number == 2 else SOMEBODY_ELSE)
+    desk.client.xtrim(gallery_keys.CHANGES, maxlen=1, approximate=False)
+    desk.matcher = desk.another()
     desk.match()
     assert [one.tracklet_id for one in desk.raised()] == [tracklet_id(2)]
 
