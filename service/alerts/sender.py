@@ -82,14 +82,18 @@ class WebhookSender:
         self._wake.set()
 
     def _run(self) -> None:
+        away = False
         with ThreadPoolExecutor(MAX_WEBHOOKS, thread_name_prefix="webhook") as pool:
             while not self._stop.is_set():
                 try:
                     for webhook in self._store.all():
                         if webhook.enabled:
                             self._begin(pool, webhook)
-                except GalleryUnavailable as away:
-                    log.warning("webhooks wait, Redis is away", reason=str(away))
+                    away = False
+                except GalleryUnavailable as error:
+                    if not away:
+                        log.warning("webhooks wait, Redis is away", reason=str(error))
+                    away = True
                 except Exception:  # a defect here must not end the sending for good
                     log.exception("webhooks could not be looked after")
                 self._wake.wait(_EVERY_S)
@@ -158,4 +162,8 @@ class WebhookSender:
 
     def _post(self, webhook: Webhook, message_id: str, message: dict[str, object]) -> str | None:
         stamped = {**message, "timestamp": told_time(datetime.now(UTC))}
-        return post(webhook, message_id, json.dumps(stamped, ensure_ascii=False).encode(), self._policy)
+        try:
+            return post(webhook, message_id, json.dumps(stamped, ensure_ascii=False).encode(), self._policy)
+        except Exception as error:  # a defect here counts as an attempt too, or it would be tried for ever
+            log.exception("a message could not be sent", webhook=webhook.id)
+            return f"The message could not be sent ({type(error).__name__})."

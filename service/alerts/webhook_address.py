@@ -46,6 +46,8 @@ def check_webhook_url(url: str, policy: WebhookPolicy, *, resolve: Resolver | No
     except CameraUrlError as error:
         sentence = str(error).replace("camera_allow_", "webhook_allow_").replace("camera address", "webhook's address")
         raise WebhookUrlError(sentence) from None
+    if not checked.host.isascii():
+        raise WebhookUrlError("Write the host's name in its ASCII form, which begins with xn--.")
     if checked.username is not None:
         raise WebhookUrlError("A webhook's address holds no login; the signature shows that a message is ours.")
     if not checked.tls and checked.public:

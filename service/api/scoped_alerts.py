@@ -78,7 +78,7 @@ class ScopedAlerts:
         alert = self.get(alert_id)
         if alert.acknowledged is not None:
             return alert
-        told = {"alert": alert.id, "entry": alert.entry_id, "camera": alert.camera_id, "note": note}
+        told = {"alert": alert.id, "entry": alert.entry_id, "camera": alert.camera_id}
         with recorded(self.services.audit, "alert.acknowledge", self.scoped.trail, **told):
             noted = self.services.alerting.alerts.acknowledge(alert.id, self._access.account, note)
             if noted is None:
@@ -115,13 +115,17 @@ class ScopedAlerts:
         Raises:
             AccessDenied: the account may not see alerts any more.
         """
+        away = False
         with self.services.alerting.bell.listening() as rung:
             while True:
                 rung.clear()
                 try:
                     found, position = await run_in_threadpool(self._after, position)
-                except (GalleryUnavailable, RedisError) as away:
-                    _log.warning("alert_stream_waits", reason=str(away))
+                    away = False
+                except (GalleryUnavailable, RedisError) as error:
+                    if not away:
+                        _log.warning("alert_stream_waits", reason=str(error))
+                    away = True
                     await asyncio.sleep(AWAY_S)
                     yield None
                     continue

@@ -28,6 +28,7 @@ from support.api_world import (
     world_in,
 )
 from support.cameras import wait_for
+from support.disk import found_in
 from support.webhooks import SECRET, answer, target
 
 from pipeline.camera import CameraConfig
@@ -615,6 +616,7 @@ def test_erasing_an_example(world: World, desk: httpx.Client, admin: httpx.Clien
     stored = [world.services.redis.hgetall(key) for key in world.services.redis.scan_iter(alert_keys.ENTRY + "*")]
     assert stored
     assert not any(vector in fields[b"vectors"] for fields in stored)
+    assert found_in(world.settings.data_dir / "redis", [vector]) == [], "nor do the server's files remember it"
     told = desk.get(f"/alerts/{about['id']}").json()
     assert (told["example"]["kind"], told["example"]["tracklet_id"]) == ("erased", None)
     assert example.id not in desk.get("/alerts", params={"limit": 200}).text

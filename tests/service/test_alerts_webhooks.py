@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ def desk(embedded_redis: Any) -> Desk:
         ("https://hooks.example/\n", "control or invisible"),
         ("https://hooks.example/#x", "%23"),
         ("https://" + "a" * 3000, "longer than"),
+        ("https://b\u00fccher.example/", "begins with xn--"),
     ],
 )
 def test_addresses_that_are_refused(url: str, sentence: str) -> None:
@@ -82,7 +84,8 @@ def test_addresses_that_are_refused(url: str, sentence: str) -> None:
 
 
 def known(name: str, port: int) -> Sequence[str]:
-    return {"hooks.example": ["93.184.216.34"], "inside.example": ["93.184.216.34", "10.0.0.7"]}[name]
+    inside = {"inside.example": ["93.184.216.34", "10.0.0.7"]}
+    return inside.get(name, ["93.184.216.34"])
 
 
 def test_addresses_that_are_allowed() -> None:
@@ -384,6 +387,36 @@ def test_two_senders_and_one_that_died(desk: Desk, monkeypatch: pytest.MonkeyPat
             for one in senders:
                 one.stop()
     assert sorted(message["data"]["id"] for message in hook.messages) == sorted(alert.id for alert in desk.raised())
+
+
+def test_a_message_that_cannot_be_made_is_given_up_like_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "MAX_ATTEMPTS", 1)
+    store, told = WebhookStore(desk.client), list[str]()
+    running = sending(desk, store, told)
+    webhook = webhook_to("https://hooks.example/", secret="broken in Redis")
+    store.add(webhook)
+    desk.watch(unit_vector(1))
+    desk.put(1, 1)
+    desk.match()
+    monkeypatch.setattr("pipeline.camera_url._system_resolve", lambda *_: ["93.184.216.34"])
+    running.send(webhook, desk.raised()[0].id)
+    assert told == ["dead"]
+    assert store.dead(webhook.id, 1)[0][0].error == "The message could not be sent (ValueError)."
+
+
+def test_an_alert_of_a_camera_that_a_webhook_wants_no_more(desk: Desk) -> None:
+    store, told = WebhookStore(desk.client), list[str]()
+    running = sending(desk, store, told)
+    with target() as hook:
+        webhook = webhook_to(hook.url)
+        store.add(webhook)
+        desk.watch(unit_vector(1))
+        desk.put(1, 1, camera="hall")
+        desk.match()
+        narrowed = store.change(webhook.id, lambda old: replace(old, cameras=frozenset({"yard"})))
+        assert narrowed is not None
+        running.send(narrowed, desk.raised()[0].id)
+    assert (hook.got, told, store.status(webhook.id).waiting) == ([], [], 0)
 
 
 def test_an_erased_alert_is_not_sent_any_more(desk: Desk) -> None:
