@@ -26,6 +26,7 @@ import redis
 from ulid import ULID
 
 from models.types import Modality
+from pipeline.sealing import PLAIN
 from pipeline.types import FloatArray
 from service.gallery import Gallery, GalleryFilter, IndexFollower, TrackletRecord, VectorIndex
 from service.redis_server import EmbeddedRedis, RedisServerError, client_for, describe
@@ -116,7 +117,7 @@ def measure_search(count: int, progress: Progress, *, searches: int = 300) -> Se
         _fill(server.url, count, progress)
         fill_s = time.perf_counter() - began
         index = VectorIndex(DIMENSION, MODEL)
-        follower = IndexFollower(client_for(server.url, timeout_s=60.0), index)
+        follower = IndexFollower(client_for(server.url, timeout_s=60.0), index, PLAIN)
         progress("loading the index", None)
         follower.start()
         try:
@@ -235,7 +236,7 @@ def records(count: int) -> Iterator[TrackletRecord]:
 
 
 def _write_all(url: str, count: int, written: Any) -> None:
-    gallery = Gallery(client_for(url, timeout_s=60.0))
+    gallery = Gallery(client_for(url, timeout_s=60.0), PLAIN)
     all_records = records(count)
     while batch := list(islice(all_records, 500)):
         gallery.put_many(batch)
@@ -244,7 +245,7 @@ def _write_all(url: str, count: int, written: Any) -> None:
 
 def _write_on(url: str, on: Any, written: Any) -> None:
     """Write `WRITES_PER_S` tracklets a second whenever told to."""
-    gallery = Gallery(client_for(url, timeout_s=60.0))
+    gallery = Gallery(client_for(url, timeout_s=60.0), PLAIN)
     vectors = _vectors(_FRESH, 2000)
     next_s = time.monotonic()
     while on.wait():

@@ -240,8 +240,7 @@ def test_snapshot_then_changes(redis_server, follow) -> None:
     gallery.put(record(5, revision=2, camera="cam-5", modality=IR, vector=unit_vector(777)))
     gallery.delete([tracklet_id(7)])
     until(lambda: tracklet_id(349) in follower.index and tracklet_id(7) not in follower.index)
-    (hits,) = follower.index.search(unit_vector(777)[None], 1)
-    assert hits.ids == (tracklet_id(5),)
+    until(lambda: follower.index.search(unit_vector(777)[None], 1)[0].ids == (tracklet_id(5),))
     assert follower.stats().resyncs == 1
 
 
