@@ -27,6 +27,7 @@ from service.cases import (
 )
 from service.cases.seen import pinned_subjects, seen_pins
 from service.gallery import TrackletRecord
+from service.gallery.newest import one_page
 from service.problems import ProblemError
 from service.security.access import Access, AccessDenied, Permission, Role
 from service.security.accounts import AccountError, account_name
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from service.api.services import Services
 
 __all__ = ["PinSeen", "ScopedCases"]
-
-_CHUNK = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +69,8 @@ class ScopedCases:
     def page(self, limit: int, cursor: str | None) -> tuple[list[Case], str | None]:
         """Newest first, and the id to go on below."""
         self.require(Permission.VIEW)
-        me, found = self._me, list[Case]()
-        while True:
-            chunk = self.services.cases.newest(cursor, _CHUNK)
-            for case in chunk:
-                if not self._sees(case, me):
-                    continue
-                if len(found) == limit:
-                    return found, found[-1].id
-                found.append(case)
-            if len(chunk) < _CHUNK:
-                return found, None
-            cursor = chunk[-1].id
+        me = self._me
+        return one_page((case for case in self.services.cases.walk(cursor) if self._sees(case, me)), limit)
 
     def get(self, case_id: str) -> Case:
         self.require(Permission.VIEW)

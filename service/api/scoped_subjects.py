@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.api.idempotency import id_for
 from service.gallery import GalleryFilter, TrackletRecord
+from service.gallery.newest import one_page
 from service.problems import ProblemError
 from service.search import Example, Match
 from service.security.access import Access, Permission
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["FoundProposal", "KnownSubject", "ScopedSubjects"]
 
 MAX_EXAMPLES = 20  # of one search
-_CHUNK = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +81,13 @@ class ScopedSubjects:
     def page(self, limit: int, cursor: str | None, *, only_pending: bool = False) -> tuple[list[Subject], str | None]:
         """Newest first, and the id to go on below; only those where something waits for a second person, by choice."""
         self.require(Permission.VIEW)
-        found: list[Subject] = []
-        while True:
-            chunk = self.services.subjects.newest(cursor, _CHUNK)
-            for subject in chunk:
-                seen = seen_of(subject, self._access)
-                if seen is not None and only_pending and not (seen.pending or self._merges_in_sight(seen)):
-                    continue
-                if seen is not None and len(found) == limit:
-                    return found, found[-1].id
-                found += [seen] if seen is not None else []
-            if len(chunk) < _CHUNK:
-                return found, None
-            cursor = chunk[-1].id
+        all_seen = (seen_of(subject, self._access) for subject in self.services.subjects.walk(cursor))
+        wanted = (
+            one
+            for one in all_seen
+            if one is not None and (not only_pending or one.pending or self._merges_in_sight(one))
+        )
+        return one_page(wanted, limit)
 
     def overview(self, limit: int, cursor: str | None) -> tuple[list[KnownSubject], str | None]:
         """Like `page`, each with its latest confirmed sighting."""

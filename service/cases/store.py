@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 import redis
@@ -10,6 +10,7 @@ import structlog
 
 from service.cases.case import MAX_NOTES, MAX_PINS, Case, Note, Pin, PinKind
 from service.gallery import keys
+from service.gallery.newest import newest_first
 from service.gallery.store import redis_at_work
 
 __all__ = ["CaseClosed", "CaseConflict", "CaseFull", "CaseMissing", "CaseStore", "PinGone"]
@@ -109,18 +110,21 @@ class CaseStore:
         """Raises CaseMissing."""
         return Case.from_text(self._text(case_id))
 
-    def newest(self, before: str | None, count: int) -> list[Case]:
+    def walk(self, before: str | None = None) -> Iterator[Case]:
         """Cases made before the one with an id, newest first. One that cannot be read is left out and logged."""
-        top = f"({before}" if before else "+"
+        return newest_first(self._redis, _ORDER, self._get_many, before)
+
+    def _get_many(self, case_ids: Sequence[str]) -> dict[str, Case]:
+        if not case_ids:
+            return {}
         with redis_at_work():
-            ids = cast("list[bytes]", self._redis.zrevrangebylex(_ORDER, top, "-", start=0, num=count))
-            texts = cast("list[bytes | None]", self._redis.hmget(_CASES, ids)) if ids else []
-        found = []
-        for one, text in zip(ids, texts, strict=True):
+            texts = cast("list[bytes | None]", self._redis.hmget(_CASES, list(case_ids)))
+        found: dict[str, Case] = {}
+        for one, text in zip(case_ids, texts, strict=True):
             try:
-                found += [Case.from_text(text)] if text is not None else []
+                found |= {one: Case.from_text(text)} if text is not None else {}
             except ValueError as error:
-                log.error("case cannot be read and is left out", case=one.decode(), reason=str(error)[:200])
+                log.error("case cannot be read and is left out", case=one, reason=str(error)[:200])
         return found
 
     def add(self, case: Case) -> tuple[Case, bool]:

@@ -7,7 +7,7 @@ the sighting has a record, so that an erasure, which takes the record first, is 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ import structlog
 from ulid import ULID
 
 from service.gallery import keys
+from service.gallery.newest import newest_first
 from service.gallery.store import redis_at_work
 from service.subjects.subject import MAX_DECISIONS, MAX_PREVIOUS, Decision, Subject
 
@@ -114,7 +115,7 @@ class SubjectStore:
         return found[subject_id]
 
     def get_many(self, subject_ids: Sequence[str]) -> dict[str, Subject]:
-        """Subjects by the ids that they have, or had; what is not there is left out."""
+        """Subjects by the ids that they have, or had; what is not there, or cannot be read, is left out."""
         if not subject_ids:
             return {}
         texts = self._texts(subject_ids)
@@ -125,7 +126,7 @@ class SubjectStore:
             moved = {one: new.decode() for one, new in zip(lost, now, strict=True) if new is not None}
             there = self._texts(list(moved.values()))
             texts |= {one: there[new] for one, new in moved.items() if new in there}
-        return {one: Subject.from_text(text) for one, text in texts.items()}
+        return {one: subject for one, text in texts.items() if (subject := _read(one, text)) is not None}
 
     def _texts(self, ids: Sequence[str]) -> dict[str, bytes]:
         if not ids:
@@ -134,19 +135,9 @@ class SubjectStore:
             found = cast("list[bytes | None]", self._redis.hmget(_SUBJECTS, list(ids)))
         return {one: text for one, text in zip(ids, found, strict=True) if text is not None}
 
-    def newest(self, before: str | None, count: int) -> list[Subject]:
+    def walk(self, before: str | None = None) -> Iterator[Subject]:
         """Subjects made before the one with an id, newest first. One that cannot be read is left out and logged."""
-        top = f"({before}" if before else "+"
-        with redis_at_work():
-            ids = cast("list[bytes]", self._redis.zrevrangebylex(_ORDER, top, "-", start=0, num=count))
-            texts = cast("list[bytes | None]", self._redis.hmget(_SUBJECTS, ids)) if ids else []
-        found = []
-        for one, text in zip(ids, texts, strict=True):
-            try:
-                found += [Subject.from_text(text)] if text is not None else []
-            except ValueError as error:
-                log.error("subject cannot be read and is left out", subject=one.decode(), reason=str(error)[:200])
-        return found
+        return newest_first(self._redis, _ORDER, self.get_many, before)
 
     def of(self, tracklet_ids: Sequence[str]) -> dict[str, str]:
         """The ids of the subjects that sightings are confirmed in."""
@@ -323,6 +314,14 @@ class SubjectStore:
             raise SubjectRefused("taken", f"The sighting {which} is confirmed in another subject; merge them.", which)
         if outcome == "gone":
             raise SubjectRefused("gone", "There is no such sighting.", which)
+
+
+def _read(subject_id: str, text: bytes) -> Subject | None:
+    try:
+        return Subject.from_text(text)
+    except ValueError as error:
+        log.error("subject cannot be read and is left out", subject=subject_id, reason=str(error)[:200])
+        return None
 
 
 def _check_revision(subject: Subject, revision: int | None) -> None:
