@@ -339,8 +339,8 @@ def test_those_that_cannot_be_read_hide_no_others(world: World, api: TestClient)
 
 def test_what_is_done_is_recorded_and_what_is_written_is_not(world: World, api: TestClient, seen: Any) -> None:
     case, one = opened(api, "Recorded"), seen(100)
-    pin(api, case["id"], one, note="secret pin")
-    note = api.post(f"{CASES}/{case['id']}/notes", json={"text": "secret words"}).json()
+    pin(api, case["id"], one, note="whispered pin")
+    note = api.post(f"{CASES}/{case['id']}/notes", json={"text": "whispered words"}).json()
     change(api, case, members=["operator-all"])
     api.delete(f"{CASES}/{case['id']}/pins/{one}")
     for event, told in (
@@ -353,4 +353,4 @@ def test_what_is_done_is_recorded_and_what_is_written_is_not(world: World, api: 
         (entry,) = [e for e in events(world, event) if e["details"].get("case") == case["id"]]
         assert entry["account"] == "operator-all"
         assert told.items() <= entry["details"].items()
-    assert not [line for line in world.services.audit.lines() if b"secret" in line]
+    assert not [line for line in world.services.audit.lines() if b"whispered" in line]
