@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from itertools import islice
 from typing import Any, cast
@@ -211,18 +212,24 @@ class AlertStore:
         cursor: str | None = None,
         entry_id: str | None = None,
         acknowledged: bool | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> AlertPage:
         """One page of the alerts of some cameras, newest first; a page may be short and still have a next one.
 
         Args:
             cameras: None for all.
+            since, until: when they were raised, to the millisecond, both inclusive.
 
         Raises:
             ValueError: a cursor that is none.
         """
         if cursor is not None and not POSITION.fullmatch(cursor):
             raise ValueError("cursor: expected one that an earlier page returned")
-        positions = self._newest_first(cameras, cursor)
+        top = "+" if until is None else str(_milliseconds(until))
+        if cursor is not None and (until is None or int(cursor.partition("-")[0]) <= _milliseconds(until)):
+            top = f"({cursor}"
+        positions = self._newest_first(cameras, top, "-" if since is None else str(_milliseconds(since)))
         found: list[Alert] = []
         looked_at = 0
         while looked_at < MAX_LOOKED_AT:
@@ -263,23 +270,22 @@ class AlertStore:
         return [found[one] for one in wanted if one in found], reply[-1][0].decode() if reply else position
 
     def _newest_first(
-        self, cameras: frozenset[str] | None, before: str | None
+        self, cameras: frozenset[str] | None, top: str, bottom: str
     ) -> Iterator[tuple[tuple[int, int], str, str]]:
-        """Order, position and id, from below a position."""
+        """Order, position and id between two ends, as Redis writes them."""
         streams = [keys.ALERTS] if cameras is None else [keys.alerts_of(one) for one in sorted(cameras)]
-        return heapq.merge(*(self._walk(one, before) for one in streams), reverse=True)
+        return heapq.merge(*(self._walk(one, top, bottom) for one in streams), reverse=True)
 
-    def _walk(self, stream: str, before: str | None) -> Iterator[tuple[tuple[int, int], str, str]]:
+    def _walk(self, stream: str, top: str, bottom: str) -> Iterator[tuple[tuple[int, int], str, str]]:
         while True:
-            top = "+" if before is None else f"({before}"
             with redis_at_work():
-                found = _entries(self._redis.xrevrange(stream, top, "-", count=_BATCH))
+                found = _entries(self._redis.xrevrange(stream, top, bottom, count=_BATCH))
             for position, one in found:
                 milliseconds, _, sequence = position.partition("-")
                 yield (int(milliseconds), int(sequence)), position, one
             if len(found) < _BATCH:
                 return
-            before = found[-1][0]
+            top = f"({found[-1][0]}"
 
     # -- acknowledging -----------------------------------------------------------------------------
 
@@ -300,6 +306,10 @@ def read_alert(stored: dict[bytes, bytes]) -> Alert | None:
     except RecordError as error:
         log.error("alert is left out", reason=str(error)[:200])
         return None
+
+
+def _milliseconds(moment: datetime) -> int:
+    return max(0, to_microseconds(moment) // 1000)
 
 
 def _entries(reply: Any) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Response
+from pydantic import AwareDatetime
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
@@ -39,9 +40,13 @@ async def list_alerts(
     camera: Annotated[CameraId | None, Query(description="Only of this camera.")] = None,
     entry: Annotated[str | None, Query(pattern=ULID_PATTERN, description="Only of this entry.")] = None,
     acknowledged: Annotated[bool | None, Query(description="Only those that are, or are not.")] = None,
+    since: Annotated[AwareDatetime | None, Query(description="Raised at or after, with offset.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Raised at or before, with offset.")] = None,
 ) -> AlertList:
     def read() -> AlertList:
-        page = scoped.alerts.page(limit, cursor, camera_id=camera, entry_id=entry, acknowledged=acknowledged)
+        page = scoped.alerts.page(
+            limit, cursor, camera_id=camera, entry_id=entry, acknowledged=acknowledged, since=since, until=until
+        )
         return AlertList(items=[_shown(scoped, alert) for alert in page.alerts], next_cursor=page.cursor)
 
     return await run_in_threadpool(read)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -52,15 +53,27 @@ class ScopedAlerts:
         camera_id: str | None = None,
         entry_id: str | None = None,
         acknowledged: bool | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> AlertPage:
-        """Newest first; a page may be short and still have a next one. Raises ProblemError 422 for a bad cursor."""
+        """Newest first; a page may be short and still have a next one. Raises ProblemError 422 for a bad cursor.
+
+        Args:
+            since, until: when they were raised, both inclusive.
+        """
         self.require(Permission.ALERTS)
         cameras = self._access.cameras
         if camera_id is not None:
             cameras = frozenset({camera_id} if self._access.sees(camera_id) else ())
         try:
             return self.services.alerting.alerts.page(
-                cameras, limit=limit, cursor=cursor, entry_id=entry_id, acknowledged=acknowledged
+                cameras,
+                limit=limit,
+                cursor=cursor,
+                entry_id=entry_id,
+                acknowledged=acknowledged,
+                since=since,
+                until=until,
             )
         except ValueError as error:
             raise ProblemError(422, "invalid", str(error)) from None

@@ -195,6 +195,17 @@ def test_alerts_are_listed_by_what_is_asked(desk: httpx.Client, seen: Any) -> No
     assert [one["id"] for one in first["items"] + rest["items"]] == [one["id"] for one in raised[::-1]]
     assert rest["next_cursor"] is None
     assert desk.get("/alerts", params={"cursor": "x"}).status_code == 422
+    middle = raised[1]["alerted_at"]
+    for filters, expected in (
+        ({"since": middle}, raised[:0:-1]),
+        ({"until": middle}, raised[1::-1]),
+        ({"since": middle, "until": middle}, [raised[1]]),
+        ({"until": "0001-01-01T00:00:00Z"}, []),
+        ({"since": "9999-12-31T23:59:59Z"}, []),
+        ({"until": middle, "cursor": "999999999999999-0"}, raised[1::-1]),
+    ):
+        assert [a["id"] for a in alerts(desk, entry=entry["id"], **filters)] == [a["id"] for a in expected], filters
+    assert desk.get("/alerts", params={"since": "2026-01-01T00:00:00"}).status_code == 422
     noted = desk.put(f"/alerts/{raised[0]['id']}/acknowledgement", json={"note": "sent somebody"}).json()
     assert (noted["acknowledged"]["account"], noted["acknowledged"]["note"]) == ("operator-all", "sent somebody")
     again = desk.put(f"/alerts/{raised[0]['id']}/acknowledgement", json={"note": "me too"}).json()
