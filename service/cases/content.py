@@ -107,10 +107,12 @@ def _subject(content: CaseContent, subject: Subject, timeline: Timeline) -> dict
         "sightings": [
             {
                 "id": s.id,
-                "confirmed_by": subject.confirmed[s.id].account,
-                "confirmed_at": subject.confirmed[s.id].at.isoformat(),
+                "confirmed_by": decision.account,
+                "confirmed_at": decision.at.isoformat(),
+                "proposed_by": decision.proposed.account if decision.proposed is not None else None,
             }
             for s in timeline.sightings
+            for decision in (subject.confirmed[s.id],)
         ],
         "transitions": [
             {

@@ -7,6 +7,7 @@ half file is removed. An erasure that finds a sighting in an export withdraws it
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -16,9 +17,9 @@ from typing import cast
 import redis
 import structlog
 
-from pipeline.sealing import Sealer
+from pipeline.sealing import Sealer, SealError
 from service.cases.export_job import UNDER_WAY, Export, ExportState
-from service.cases.sealed_file import ExportFile, pieces
+from service.cases.sealed_file import ExportFile, is_under_first_key, pieces
 from service.gallery.records import TRACKLET_ID
 from service.gallery.store import redis_at_work
 
@@ -81,6 +82,42 @@ class ExportStore:
     def _pieces(self, export_id: str) -> Iterator[bytes]:
         with self.file(export_id).open("rb") as file:
             yield from pieces(file, self._sealer, _place(export_id))
+
+    def reseal(self) -> tuple[int, list[str]]:
+        """Seal every finished export with the first key. Raises OSError.
+
+        One that is withdrawn meanwhile stays withdrawn.
+
+        Returns:
+            How many were not, and a sentence for each that cannot be opened and stays as it is.
+        """
+        done, unreadable = 0, []
+        for export in self.all():
+            if export.state is not ExportState.DONE:
+                continue
+            try:
+                if self._is_under_first_key(export.id):
+                    continue
+                with closing(self.half_file(export.id)) as fresh:
+                    for piece in self._pieces(export.id):
+                        fresh.write(piece)
+                        fresh.settle()
+                    fresh.sync()
+                self._half(export.id).replace(self.file(export.id))
+                done += 1
+            except FileNotFoundError:  # withdrawn, or its time is over
+                log.info("export went while it was sealed anew", export=export.id)
+            except SealError as error:
+                self.drop_half(export.id)
+                unreadable.append(f"export {export.id}: {error}")
+            now = self.get(export.id)
+            if now is None or now.state is not ExportState.DONE:
+                self.discard(export.id)
+        return done, unreadable
+
+    def _is_under_first_key(self, export_id: str) -> bool:
+        with self.file(export_id).open("rb") as file:
+            return is_under_first_key(file, self._sealer)
 
     def _half(self, export_id: str) -> Path:
         return self.file(export_id).with_suffix(_HALF)

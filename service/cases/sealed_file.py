@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from pipeline.sealing import PLAIN, Sealer
 
-__all__ = ["ExportFile", "pieces"]
+__all__ = ["ExportFile", "is_under_first_key", "pieces"]
 
 _MARK = b"TPexpor1"
 _LENGTH_BYTES = 8
@@ -77,6 +77,12 @@ class ExportFile:
 
     def close(self) -> None:
         self._raw.close()
+
+
+def is_under_first_key(file: BinaryIO, sealer: Sealer) -> bool:
+    """Whether a file needs no new seal: its pieces were all sealed with the sealer's first key."""
+    head = file.read(len(_MARK) + _LENGTH_BYTES + len(sealer.prefix))
+    return head.startswith(_MARK) and head.endswith(sealer.prefix)
 
 
 def pieces(file: BinaryIO, sealer: Sealer, place: str) -> Iterator[bytes]:

@@ -23,8 +23,9 @@ def register() -> None:
 
 
 def rekey() -> None:
-    """Encrypt vectors and pictures anew with the first key, also what was not encrypted; the service may run."""
+    """Encrypt vectors, pictures and exports anew with the first key, also what was not; the service may run."""
     from service.audit import AuditLog
+    from service.cases import ExportStore
     from service.gallery import Gallery, MediaStore
     from service.gallery.erasure import compact
     from service.gallery.rekey import Rekeying
@@ -46,7 +47,9 @@ def rekey() -> None:
     media = MediaStore(settings.media_base, sealer)
     with progress_line() as progress:
         done = Rekeying(client, Gallery(client, sealer), media, sealer, SEALED_VALUES, progress).run()
-    for line in done.unreadable:
+    exports, closed = ExportStore(client, settings.exports_dir, sealer).reseal()
+    unreadable = done.unreadable_count + len(closed)
+    for line in (*done.unreadable, *closed):
         typer.echo(line, err=True)
     audit.append(
         "rekeyed",
@@ -54,11 +57,13 @@ def rekey() -> None:
         key=sealer.ids[0],
         values=done.values,
         pictures=done.pictures,
-        unreadable=done.unreadable_count,
+        exports=exports,
+        unreadable=unreadable,
     )
-    typer.echo(f"{done.values} values and {done.pictures} pictures encrypted with key {sealer.ids[0]}")
-    if done.unreadable_count:
-        fail(f"{done.unreadable_count} could not be read and stay as they are; no key was retired", 1)
+    now = f"{done.values} values, {done.pictures} pictures and {exports} exports"
+    typer.echo(f"{now} encrypted with key {sealer.ids[0]}")
+    if unreadable:
+        fail(f"{unreadable} could not be read and stay as they are; no key was retired", 1)
     if done.values:
         compact(client)  # the server's files still hold what was there before
     registry.end_retiring()

@@ -36,6 +36,7 @@ from pipeline.sealing import Sealer
 from pipeline.types import Detections, Image
 from service.cases.export_store import INTERRUPTED
 from service.cases.exporter import Exporter
+from service.cases.sealed_file import ExportFile
 from service.cases.verify import verify_export
 from service.security import Role
 
@@ -510,6 +511,35 @@ def test_encrypted_at_rest_nothing_of_it_lies_in_the_clear(
     monkeypatch.setattr(store, "_sealer", Sealer([bytes(31) + b"x"]))
     refused = api.get(f"{case}/exports/{export['id']}/file")
     assert problem(refused) == (409, "It is encrypted with a key that is not there any more. Export the case again.")
+
+
+def test_another_key_takes_the_place_of_the_first_and_a_withdrawn_one_stays_withdrawn(
+    world: World, api: TestClient, seen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, (old, new) = world.services.exports, (bytes(31) + b"a", bytes(31) + b"b")
+    one = seen(92)
+    case = case_with(api, one)
+    plain = ended(api, case, begun(api, case))
+    monkeypatch.setattr(store, "_sealer", Sealer([old]))
+    sealed = ended(api, case, begun(api, case))
+    monkeypatch.setattr(store, "_sealer", Sealer([new, old]))
+    assert store.reseal()[0] >= 2
+    done, closed = store.reseal()  # another test's key is not there
+    assert (done, [line for line in closed if plain["id"] in line or sealed["id"] in line]) == (0, [])
+    monkeypatch.setattr(store, "_sealer", Sealer([new]))
+    for export in (plain, sealed):
+        file = fetched(api, case, export, tmp_path / f"{export['id']}.zip")
+        assert hashlib.sha256(file.read_bytes()).hexdigest() == export["sha256"]
+    monkeypatch.setattr(store, "_sealer", Sealer([old, new]))
+    before = ExportFile.sync
+
+    def erased_meanwhile(self: ExportFile) -> None:
+        store.erase([one])
+        before(self)
+
+    monkeypatch.setattr(ExportFile, "sync", erased_meanwhile)
+    store.reseal()
+    assert files_of(world, sealed) == files_of(world, plain) == []
 
 
 def test_files_go_when_their_time_is_over(world: World, api: TestClient, seen: Any) -> None:

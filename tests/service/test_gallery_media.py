@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.sealing import Sealer
 from service.gallery import MediaError, MediaStore
 from service.gallery.media import make_thumbnail
 from tests.support.tracklets import BEGIN, jpeg, tracklet_id
@@ -105,3 +106,18 @@ def test_a_thumbnail_is_small_and_keeps_its_proportions() -> None:
 def test_what_is_no_picture_has_no_thumbnail(data: bytes) -> None:
     with pytest.raises(ValueError, match="expected a JPEG"):
         make_thumbnail(data)
+
+
+@pytest.mark.parametrize("kind", ["file", "memory"])
+def test_pictures_are_sealed_anew_in_every_kind_of_store(tmp_path: Path, kind: str) -> None:
+    base = (tmp_path / "media").as_uri() if kind == "file" else f"memory://{tmp_path}/sealed"
+    old, both = Sealer([b"1" * 32]), Sealer([b"2" * 32, b"1" * 32])
+    for store, digest in ((MediaStore(base), "a" * 32), (MediaStore(base, old), "b" * 32)):
+        store.write(key(1, digest), b"picture " + digest.encode())
+    store = MediaStore(base, both)
+    assert store.reseal_tracklet(key(1, "a" * 32)) == 2
+    assert store.reseal_tracklet(key(1, "a" * 32)) == 0
+    newest = MediaStore(base, Sealer([b"2" * 32]))
+    assert [newest.read(key(1, digest * 32)) for digest in "ab"] == [b"picture " + d.encode() * 32 for d in "ab"]
+    with pytest.raises(MediaError, match="encryption_key"):
+        MediaStore(base).read(key(1, "a" * 32))
