@@ -6,8 +6,10 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -35,6 +37,7 @@ __all__ = [
     "describe",
     "embedded_redis",
     "find_server",
+    "other_processes",
     "redis_url",
 ]
 
@@ -43,6 +46,8 @@ log = structlog.get_logger("tapetum.redis")
 OLDEST_VERSION = 7
 _SOCKET_PATH_LIMIT = 100  # bytes; the kernel's limit is 108
 _LOG_LIMIT_BYTES = 10 * 2**20
+_CLIENT_PREFIX = "tapetum-"
+_CLIENT_NAME = f"{_CLIENT_PREFIX}{re.sub(r'[^!-~]', '-', socket.gethostname())}-{os.getpid()}"
 _SERVER_NAMES = ("valkey-server", "redis-server")
 
 
@@ -250,11 +255,25 @@ def client_for(url: str, *, timeout_s: float = 5.0) -> redis.Redis:
             url,
             socket_timeout=timeout_s,
             socket_connect_timeout=2.0,
+            client_name=_CLIENT_NAME,
             health_check_interval=30,
             retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), 1),
         )
     except ValueError as error:
         raise RedisServerError(f"redis_url: {mask_url(str(error))}") from None
+
+
+def other_processes(client: redis.Redis) -> tuple[str, ...]:
+    """Which other processes of the project are connected to the same server, by machine and process id.
+
+    None where the server does not tell.
+    """
+    try:
+        names = {str(one.get("name", "")) for one in client.client_list()}
+    except redis.ResponseError:
+        return ()
+    others = (name for name in names if name.startswith(_CLIENT_PREFIX) and name != _CLIENT_NAME)
+    return tuple(sorted(name.removeprefix(_CLIENT_PREFIX) for name in others))
 
 
 def embedded_redis(settings: Settings) -> EmbeddedRedis:

@@ -24,6 +24,7 @@ from service.backup.writer import write_backup
 from service.gallery import MediaStore, keys
 from service.gallery.erasable import Erasable
 from service.gallery.store import redis_at_work
+from service.redis_server import other_processes
 from service.schema_version import RESTORING, SCHEMA_KEY
 from service.worker_reports import REPORT_S, WORKER_REPORT
 
@@ -113,6 +114,9 @@ def restore(
 
 
 def _refuse_running(client: redis.Redis) -> None:
+    others = other_processes(client)
+    if others:
+        raise BackupError(f"tapetum runs over this Redis ({', '.join(others)}): stop workers and API first")
     for name in client.scan_iter(f"{WORKER_REPORT}*", count=2000):
         worker = name.decode().removeprefix(WORKER_REPORT)
         raise BackupError(

@@ -94,17 +94,17 @@ def source(redis_server: RedisUnderTest, tmp_path: Path) -> Place:
 
 
 @pytest.fixture(scope="module")
-def _other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisUnderTest]:
+def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisUnderTest]:
     server = RedisUnderTest(tmp_path_factory.mktemp("other"), SERVERS["embedded"])
     yield server
     server.close()
 
 
 @pytest.fixture
-def target(_other_server: RedisUnderTest, tmp_path: Path) -> Place:
+def target(other_server: RedisUnderTest, tmp_path: Path) -> Place:
     """Nothing in it."""
-    _other_server.client().flushall()
-    return place(_other_server, tmp_path / "target")
+    other_server.client().flushall()
+    return place(other_server, tmp_path / "target")
 
 
 @pytest.fixture
@@ -393,7 +393,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_file(small: Place) -> None:
     assert [e["event"] for e in AuditLog(small.client).newest(count=2)] == ["backup.undone", "backup"]
 
 
-def test_the_commands_save_and_bring_back(small: Place, target: Place) -> None:
+def test_the_commands_save_and_bring_back(small: Place, target: Place, other_server: RedisUnderTest) -> None:
     path = small.folder / "b.tar"
     saved = _tapetum(small, "backup", str(path), "--json")
     assert saved.returncode == 0, saved.stderr
@@ -403,10 +403,16 @@ def test_the_commands_save_and_bring_back(small: Place, target: Place) -> None:
     assert [e["event"] for e in newest] == ["backup.done", "backup"]
     assert newest[0]["details"]["manifest"] == told["manifest"]
     assert newest[0]["account"].startswith("console:")
+    target.client.ping()
+    beside = _tapetum(target, "restore", str(path))
+    assert (beside.returncode, f"-{os.getpid()}): stop workers and API first" in beside.stderr) == (1, True)
+    for client in other_server._clients:
+        client.close()  # of this process, which would be in the way
     brought = _tapetum(target, "restore", str(path))
     assert brought.returncode == 0, brought.stderr
     assert told["manifest"] in brought.stdout
     assert target.all_records() == small.all_records()
+    target.client.close()
     again = _tapetum(target, "restore", str(path))
     assert (again.returncode, "not empty" in again.stderr) == (1, True)
     assert "there already" in _tapetum(small, "backup", str(path)).stderr
