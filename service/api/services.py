@@ -116,9 +116,10 @@ class Services:
     views: ViewNotes
     verification: Verifier
     metrics: Metrics = field(default_factory=Metrics)
-    # Heavy work in parallel only helps the queue grow: two photos, four searches, two cameras at a time.
+    # Heavy work in parallel only helps the queue grow: two photos, two cameras at a time. Eight searches, because so
+    # many share one reading of the index.
     photo_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
-    search_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
+    search_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
     probe_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     password_checks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     # Readiness answers also while Redis hangs and every other thread waits for it.
