@@ -17,6 +17,7 @@ from pipeline.sealing import Sealer
 from service.alerts import ModelInUse
 from service.api.engines import LoadedModel
 from service.gallery import Gallery, GalleryUnavailable, IndexFollower, MediaError, MediaStore, VectorIndex
+from service.gallery.feed import Feed, FeedLostError
 from service.gallery.model_in_use import GalleryModel, GalleryModels
 from service.reembedding import Jobs, JobState, Runner
 from service.search import PhotoLookup, Searcher
@@ -26,6 +27,7 @@ __all__ = ["GallerySearch", "Searched"]
 _log = structlog.get_logger(__name__)
 LOOK_EVERY_S = 1.0
 _WORK_EVERY_S = 3.0
+_CHANGES = 1000
 _LOADED_WITHIN_S = 1.0
 
 
@@ -70,6 +72,8 @@ class GallerySearch:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._loaded: LoadedModel | None = None
+        self._feed = Feed(client)
+        self._looked_until: str | None = None  # position in the gallery's changes
         self.current: Searched | None = None
 
     def use(self, loaded: LoadedModel) -> None:
@@ -155,7 +159,19 @@ class GallerySearch:
             except (GalleryUnavailable, MediaError) as error:
                 self._jobs.note(error=str(error)[:300])
                 raise
-            return
-        left_out = current.index.stats().other_model if current.model.hash == loaded.hash else 0
-        if job.state is JobState.DONE and left_out > self._jobs.failed_count():
-            self.runner.late(loaded.embedder, self._stop)
+        elif job.state is JobState.DONE and current.model.hash == loaded.hash:
+            self._late(loaded)
+
+    def _late(self, loaded: LoadedModel) -> None:
+        """What workers with another model deliver: once all that is there, then what comes."""
+        position, ids = self._feed.position(), None
+        if self._looked_until is not None:
+            try:
+                changes = self._feed.since(self._looked_until, _CHANGES)
+            except FeedLostError:
+                changes = []
+            else:
+                ids = list({change.id for change in changes if change.op == "put"})
+                position = changes[-1].position if changes else self._looked_until
+        if ids == [] or self.runner.late(loaded.embedder, self._stop, ids) is not None:
+            self._looked_until = position

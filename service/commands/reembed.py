@@ -56,7 +56,11 @@ def reembed(
         runner = Runner(client, media, sealer, on_event=lambda event, **told: audit.append(event, trail, **told),
                         progress=progress)  # fmt: skip
         if not runner.run(embedder, threading.Event()):
-            fail("another process is at it already: GET /api/v1/reembedding tells how far it is", 1)
+            fail(
+                "another process is at it (GET /api/v1/reembedding tells how far it is), or was killed less than a "
+                "minute ago",
+                1,
+            )
     job = jobs.read()
     if job is None:
         fail("the job is gone", 1)

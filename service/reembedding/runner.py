@@ -90,19 +90,26 @@ class Runner:
             self._lease.give_back()
         return True
 
-    def late(self, embedder: ClipEmbedder, stop: threading.Event) -> int:
-        """Embed what workers with another model have delivered since. Returns how many; none while others work."""
+    def late(self, embedder: ClipEmbedder, stop: threading.Event, ids: Sequence[str] | None = None) -> int | None:
+        """Embed what workers with another model have delivered since the gallery went over.
+
+        Args:
+            ids: to look at; None for the whole gallery.
+
+        Returns:
+            How many; None when it was to stop, and while others work.
+        """
         if not self._lease.take():
-            return 0
+            return None
         try:
-            walk = _Walk(self, embedder, stop, lambda: True)
-            done = walk.embed()
-            walk.settle()
-            return done or 0
+            walk = _Walk(self, embedder, stop, self._lease.take)
+            done = walk.embed(ids)
+            return done if walk.settle(ids) else None
         finally:
             self._lease.give_back()
 
     def _work(self, job: Job, embedder: ClipEmbedder, stop: threading.Event) -> None:
+        self._jobs.note(error="")
         walk = _Walk(self, embedder, stop, self._still_running)
         while True:
             done = walk.embed()
@@ -112,7 +119,7 @@ class Runner:
                 break
         if not self._go_over(job):
             return
-        if stop.wait(self._settle_s) or walk.embed() is None or walk.settle() is None:
+        if stop.wait(self._settle_s) or walk.embed() is None or not walk.settle():
             return
         if self._jobs.turn(JobState.DONE, JobState.RUNNING):
             failed, job_now = self._jobs.failed_count(), self._jobs.read()
@@ -177,11 +184,12 @@ class _Walk:
         self._gallery = Gallery(runner._redis, runner._sealer)
         self._media, self._jobs, self._progress, self._runner = runner._media, runner._jobs, runner._progress, runner
 
-    def embed(self) -> int | None:
+    def embed(self, only: Sequence[str] | None = None) -> int | None:
         """Embed what has no vector of the model. Returns how many it were; None when it was to stop."""
         total, seen, done = self._gallery.count(), 0, 0
-        self._jobs.note(total=total, seen=0)
-        for ids in self._vectors.ids():
+        if only is None:
+            self._jobs.note(total=total, seen=0)
+        for ids in self._vectors.ids() if only is None else [only]:
             left = iter(ids)
             while some := list(islice(left, _LOOKED_AT)):
                 missing = self._vectors.missing(some)
@@ -193,18 +201,19 @@ class _Walk:
                     done += self._some(wanted[start : start + _BATCH], missing)
                     self._progress("embedding", min(1.0, (seen + start) / max(1, total)))
                 seen += len(some)
-                self._jobs.note(seen=min(seen, total))
+                if only is None:
+                    self._jobs.note(seen=min(seen, total))
                 if self._stop.is_set() or not self._goes_on():
                     return None
         return done
 
-    def settle(self) -> bool | None:
-        """Let the other model's vectors go. None when it was to stop."""
-        for ids in self._vectors.ids():
+    def settle(self, only: Sequence[str] | None = None) -> bool:
+        """Let the other model's vectors go. Returns False when it was to stop."""
+        for ids in self._vectors.ids() if only is None else [only]:
             left = iter(ids)
             while some := list(islice(left, _LOOKED_AT)):
                 if self._stop.is_set() or not self._goes_on():
-                    return None
+                    return False
                 self._vectors.settle(some)
         return True
 

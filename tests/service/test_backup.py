@@ -258,6 +258,22 @@ def test_what_is_encrypted_stays_so_and_needs_no_key_on_the_way(small: Place, ta
     assert MediaStore((target.folder / "media").as_uri(), sealer).read(record.crops[0].key) == picture
 
 
+def test_pictures_of_an_object_store_come_back_into_a_folder(small: Place, target: Place) -> None:
+    """fsspec's memory stands for S3: no folders, no modes, no renaming."""
+    store = MediaStore(f"memory://{ULID()}/tapetum")
+    remote = Place(small.client, store, small.folder, small.url)
+    remote.client.flushall()
+    records = remote.stored(5)
+    path = remote.save()
+    assert check_backup(path).manifest.pictures == 20
+    target.restore(path)
+    assert target.all_records() == {record.id: record for record in records}
+    back = Place(target.client, MediaStore(f"memory://{ULID()}/tapetum"), target.folder, target.url)
+    back.restore(path, replace=True, earlier=target.folder / "earlier.tar")
+    for record in records:
+        assert back.media.read(record.crops[0].key) == store.read(record.crops[0].key)
+
+
 # -- files that are none ---------------------------------------------------------------------------
 
 

@@ -427,6 +427,12 @@ def test_a_service_goes_over_with_the_gallery(world: World, api: TestClient) -> 
     services.search.runner._settle_s = 0
     wait_for(lambda: services.search.current is not None and services.search.current.model.hash == MODEL_HASH, 30, "it")
     assert api.post("/api/v1/search", json=photo).status_code == 200
+    job_done = lambda: (job := services.jobs.read()) is not None and job.state is JobState.DONE  # noqa: E731
+    wait_for(job_done, 40, "the end of the job")
+    late = record_of(services.media, "green", number=60, model_hash=MODEL_2)
+    services.gallery.put(late)  # a worker that has the second model still, or already
+    wait_for(lambda: services.index is not None and late.id in services.index, 30, "the late one")
+    assert services.gallery.get(late.id).model_hash == MODEL_HASH  # type: ignore[union-attr]
     events = [entry["event"] for entry in services.audit.newest()]
     for event in ("reembed.start", "reembed.pause", "reembed.switch"):
         assert event in events
