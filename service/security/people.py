@@ -120,6 +120,9 @@ class People:
         """Every session and token of the account ends. Raises AccountError for a wrong current password."""
         self.access.require(Permission.OWN_ACCOUNT)
         name = self.access.account
+        own = self.accounts.get(name)
+        if own is not None and own.identity is not None:
+            raise AccountError("You log in at the login service, and change your password there.")
         if self.accounts.verify(name, current) is None:
             self.audit.append("password.refused", self.trail)
             raise AccountError("The current password is wrong.")

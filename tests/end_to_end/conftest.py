@@ -22,6 +22,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def _port() -> int:
+    return _free_port()
+
+
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -45,11 +49,21 @@ def address(tmp_path_factory: pytest.TempPathFactory, _port: int, provider: Oidc
         "TAPETUM_OIDC_REDIRECT_URL": provider.redirect_url,
         "TAPETUM_OIDC_GRANTS": '{"cctv": {"role": "admin", "cameras": "*"}}',
     }
+    yield from _serve(folder, _port, service)
+
+
+@pytest.fixture
+def two_persons_address(tmp_path: Path) -> Iterator[str]:
+    """Another application, in which two have to confirm."""
+    yield from _serve(tmp_path, _free_port(), {"TAPETUM_TWO_PERSON_CONFIRMATION": "true"})
+
+
+def _serve(folder: Path, port: int, settings: dict[str, str]) -> Iterator[str]:
     server = subprocess.Popen(
-        [sys.executable, str(ROOT / "tests/support/dashboard_server.py"), str(folder), str(_port)],
-        env={**os.environ, **service, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"},
+        [sys.executable, str(ROOT / "tests/support/dashboard_server.py"), str(folder), str(port)],
+        env={**os.environ, **settings, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"},
     )
-    url = f"http://127.0.0.1:{_port}"
+    url = f"http://127.0.0.1:{port}"
     try:
         _wait_ready(url, server)
         yield url

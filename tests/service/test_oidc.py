@@ -146,6 +146,14 @@ def test_what_changes_there_changes_here_and_ends_sessions(
     refused(world, log_in(client), "no grant matches")
 
 
+def test_its_password_is_changed_elsewhere(client: TestClient, provider: OidcProvider) -> None:
+    log_in(client)
+    body = {"current": "x", "new": PASSWORD}
+    answer = client.post("/api/v1/users/me/password", json=body, headers={"Origin": "http://testserver"})
+    assert answer.status_code == 422
+    assert "login service" in answer.json()["detail"]
+
+
 def test_such_an_account_has_no_password_and_no_role_of_its_own(
     world: World, client: TestClient, provider: OidcProvider
 ) -> None:

@@ -11,6 +11,7 @@ from service.dashboard.asking import Asking
 from service.dashboard.components import TimelineChart
 from service.dashboard.desk import Desk, Unanswered
 from service.dashboard.elements import answer_of, ask_first, badge, empty, facts, heading, link, plain, primary, quiet
+from service.dashboard.pending_view import show_pending
 from service.dashboard.pin_dialog import pin_to_case
 from service.dashboard.timeline_view import chart_of, told_transition
 from service.dashboard.wording import span, subject_name
@@ -51,6 +52,8 @@ class SubjectPage:
                 with ui.element("div").classes("tp-news tp-news-bad").props('role="status"'):
                     ui.icon("warning", size="18px")
                     ui.label(strings.CONFLICTS[min(timeline.conflict_count, 2)].format(count=timeline.conflict_count))
+            if subject.pending:
+                show_pending(self._desk, subject, names, self._draw)
             if not timeline.sightings:
                 empty("person_off", strings.EMPTY_SUBJECT, strings.EMPTY_SUBJECT_TEXT)
                 return
