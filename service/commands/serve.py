@@ -79,6 +79,7 @@ def serve() -> None:
     """Run everything on this machine: embedded Redis, worker, API and dashboard."""
     settings = load_settings()
     configure_logging(settings)
+    _check_keys_and_logins(settings)
     _check_port(settings)
     with progress_line() as progress:
         _fetch_models(settings, progress)
@@ -94,6 +95,7 @@ def demo() -> None:
     begun = time.monotonic()
     base = load_settings()
     configure_logging(base)
+    _check_keys_and_logins(base)
     _check_port(base)
     with progress_line() as progress:
         _fetch_models(base, progress)
@@ -154,6 +156,15 @@ def _declare_demo_cameras(
             id=clip.id, name=clip.name, url=urls[clip.id], loop=not over_rtsp, modality=clip.fixed_modality
         )
         registry.declare(config)
+
+
+def _check_keys_and_logins(settings: Settings) -> None:
+    """Say at once what the processes would end with, again and again. Raises SettingsError."""
+    from service.sealing import sealer_of
+    from service.security.oidc import provider_of
+
+    sealer_of(settings)
+    provider_of(settings)
 
 
 def _check_port(settings: Settings) -> None:

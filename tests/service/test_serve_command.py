@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command import run_command
 
 from service.commands import serve
 from service.redis_server import client_for
 from service.security import AccountStore
-from service.settings import load_settings
+from service.settings import SettingsError, load_settings
 
 
 class _NeverReady:
@@ -49,3 +50,19 @@ def test_a_password_of_an_earlier_version_is_named(
     with pytest.raises(RuntimeError, match="worker"):
         serve._run(load_settings(data_dir=tmp_path, redis_url=embedded_redis.url), None, fresh_password=False)
     assert "`tapetum password`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["serve", "demo"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("TAPETUM_ENCRYPTION_KEYS", '["no key"]'), ("TAPETUM_OIDC_ISSUER", "https://login.example.test")],
+)
+def test_what_every_process_would_end_with_is_said_before_any_is_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, name: str, value: str
+) -> None:
+    monkeypatch.setenv("TAPETUM_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv(name, value)
+    done = run_command(command, code=2)
+    assert isinstance(done.exception, SettingsError)
+    assert "TAPETUM_" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []

@@ -55,7 +55,8 @@ class SubjectPage:
             if subject.pending:
                 show_pending(self._desk, subject, names, self._draw)
             if not timeline.sightings:
-                empty("person_off", strings.EMPTY_SUBJECT, strings.EMPTY_SUBJECT_TEXT)
+                if not subject.pending:
+                    empty("person_off", strings.EMPTY_SUBJECT, strings.EMPTY_SUBJECT_TEXT)
                 return
             with ui.element("section").classes("tp-block"):
                 heading(strings.TIMELINE, level=2)
