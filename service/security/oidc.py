@@ -6,6 +6,7 @@ none is refused.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import secrets
 import time
@@ -18,6 +19,8 @@ import httpx2 as httpx
 import structlog
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
+from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
@@ -36,6 +39,7 @@ _KINDS = frozenset({"RSA", "EC", "OKP"})
 CALLBACK_PATH = "/login/oidc/callback"
 _TIMEOUT_S = 10.0
 _METADATA_KEPT_S = 3600.0
+_ASK_AGAIN_S = 2.0  # while it does not answer, strangers cannot have it asked more often
 _KEYS_AGAIN_S = 10.0  # a key that is not known is looked for at most so often
 _LEEWAY_S = 60
 _MAX_SUBJECT = 255  # the specification's
@@ -107,7 +111,8 @@ class Provider:
         self._settings = settings
         self.issuer = settings.oidc_issuer or ""
         self._metadata: dict[str, Any] = {}
-        self._metadata_s = float("-inf")
+        self._metadata_s = self._failed_s = float("-inf")
+        self._discovering = asyncio.Lock()
         self._keys: KeySet | None = None
         self._keys_s = float("-inf")
 
@@ -115,13 +120,18 @@ class Provider:
         """The provider's address to send a browser to, and what that browser has to bring back."""
         pending = PendingLogin(secrets.token_urlsafe(32), secrets.token_urlsafe(32), secrets.token_urlsafe(48))
         metadata = await self._discovered()
-        async with self._client() as client:
-            url, _ = client.create_authorization_url(
-                metadata["authorization_endpoint"],
-                state=pending.state,
-                nonce=pending.nonce,
-                code_verifier=pending.verifier,
-            )
+        # Without a client: anybody may ask for this, and making one reads all certificates.
+        url = prepare_grant_uri(
+            metadata["authorization_endpoint"],
+            self._settings.oidc_client_id,
+            "code",
+            redirect_uri=self._settings.oidc_redirect_url,
+            scope=" ".join(self._settings.oidc_scopes),
+            state=pending.state,
+            nonce=pending.nonce,
+            code_challenge=create_s256_code_challenge(pending.verifier),
+            code_challenge_method="S256",
+        )
         return str(url), pending
 
     async def finish(self, pending: PendingLogin, code: str, issuer: str | None) -> Identity:
@@ -201,15 +211,23 @@ class Provider:
     # -- the provider's addresses and keys ---------------------------------------------------------
 
     async def _discovered(self) -> dict[str, Any]:
-        if time.monotonic() - self._metadata_s > _METADATA_KEPT_S:
-            found = await self._get(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
-            if found.get("issuer") != self.issuer:
-                raise _refused("discovery names another issuer")
-            for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-                if not isinstance(found.get(name), str) or not _safe(found[name]):
-                    raise _refused(f"discovery: {name} is no https address")
-            self._metadata, self._metadata_s = found, time.monotonic()
-        return self._metadata
+        async with self._discovering:
+            if time.monotonic() - self._metadata_s > _METADATA_KEPT_S:
+                if time.monotonic() - self._failed_s < _ASK_AGAIN_S:
+                    raise _away(TimeoutError())
+                self._failed_s = time.monotonic()
+                self._metadata, self._metadata_s = await self._discover(), time.monotonic()
+                self._failed_s = float("-inf")
+            return self._metadata
+
+    async def _discover(self) -> dict[str, Any]:
+        found = await self._get(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
+        if found.get("issuer") != self.issuer:
+            raise _refused("discovery names another issuer")
+        for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
+            if not isinstance(found.get(name), str) or not _safe(found[name]):
+                raise _refused(f"discovery: {name} is no https address")
+        return found
 
     async def _key_set(self, *, again: bool = False) -> KeySet:
         if self._keys is None or again or time.monotonic() - self._keys_s > _METADATA_KEPT_S:
@@ -239,9 +257,7 @@ class Provider:
         return AsyncOAuth2Client(
             self._settings.oidc_client_id,
             secret.get_secret_value() if secret is not None else None,
-            scope=" ".join(self._settings.oidc_scopes),
             redirect_uri=self._settings.oidc_redirect_url,
-            code_challenge_method="S256",
             timeout=_TIMEOUT_S,
             trust_env=False,
         )
