@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-__all__ = ["PROBLEM_RESPONSES", "Problem", "ProblemError", "problem_response"]
+__all__ = ["MEDIA_TYPE", "PROBLEM_RESPONSES", "Problem", "ProblemError", "problem_document", "problem_response"]
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -71,16 +71,10 @@ class ProblemError(HTTPException):
         self.errors = errors
 
 
-def problem_response(
-    status: int,
-    code: str,
-    detail: str,
-    *,
-    request_id: str | None = None,
-    headers: Mapping[str, str] | None = None,
-    errors: list[dict[str, str]] | None = None,
-) -> Response:
-    """A problem document as a response."""
+def problem_document(
+    status: int, code: str, detail: str, *, request_id: str | None = None, errors: list[dict[str, str]] | None = None
+) -> dict[str, Any]:
+    """The members of a problem document."""
     document: dict[str, Any] = {
         "type": f"urn:tapetum:problem:{code}",
         "title": HTTPStatus(status).phrase,
@@ -91,6 +85,20 @@ def problem_response(
         document["request_id"] = request_id
     if errors:
         document["errors"] = errors
+    return document
+
+
+def problem_response(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    request_id: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    errors: list[dict[str, str]] | None = None,
+) -> Response:
+    """A problem document as a response."""
+    document = problem_document(status, code, detail, request_id=request_id, errors=errors)
     return Response(
         json.dumps(document, ensure_ascii=False), status, headers=dict(headers or {}), media_type=MEDIA_TYPE
     )

@@ -6,8 +6,9 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as SourcesError
 
@@ -65,6 +66,13 @@ class Settings(BaseSettings):
     trusted_proxies: tuple[str, ...] = Field(
         (), description="Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed."
     )
+    cors_origins: tuple[str, ...] = Field(
+        (), description="Origins of other pages that may call the API with a token, e.g. https://wall.example."
+    )
+    rate_limit_per_minute: int | None = Field(
+        3000, ge=1, description="Requests of an account's sessions, or of an API token; null: without limit."
+    )
+    photo_limit_per_minute: int | None = Field(60, ge=1, description="The same for uploaded photos.")
     metrics_token: SecretStr | None = Field(None, description="Bearer token that may read /metrics.")
     oidc_issuer: str | None = Field(None, description="OpenID Connect provider. Unset: people log in with passwords.")
     oidc_client_id: str | None = None
@@ -127,6 +135,15 @@ class Settings(BaseSettings):
     max_photo_pixels: int = Field(50_000_000, ge=10_000)
     log_json: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for one in origins:
+            parts = urlsplit(one)
+            if parts.scheme not in ("http", "https") or not parts.netloc or one != f"{parts.scheme}://{parts.netloc}":
+                raise ValueError(f"expected scheme://host or scheme://host:port, got {one!r}")
+        return origins
 
     @property
     def url_policy(self) -> UrlPolicy:

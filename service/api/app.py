@@ -32,17 +32,22 @@ from service.api import (
     watchlist,
     webhooks,
 )
-from service.api.access import check_permissions, permissions_of
-from service.api.errors import install_error_handlers
+from service.api.access import check_permissions
+from service.api.document import describe_all
+from service.api.errors import install_error_handlers, no_such_address
 from service.api.limits import BodyLimit
 from service.api.services import Services
 from service.metrics import API_PREFIX, RequestTimer
+from service.security.cross_origin import CrossOrigin
 from service.security.gate import Gate
 from service.security.headers import Shell
+from service.security.rates import Policy, RateLimit
 from service.settings import Settings
 from service.version import package_version
 
 __all__ = ["create_app"]
+
+PHOTOS_PATH = f"{API_PREFIX}/photos"
 
 _TAGS = [
     {"name": "session", "description": "Log in and out."},
@@ -111,7 +116,9 @@ def create_app(settings: Settings, services: Services, *, dashboard: bool = True
     app.include_router(health.router)
     app.include_router(api)
     app.include_router(oidc.router)
-    _describe_security(app)
+    # So that the page behind it does not answer for the API.
+    app.mount("/api", no_such_address)
+    describe_all(app)
     check_permissions(app)
     install_error_handlers(app)
     if dashboard:
@@ -119,29 +126,20 @@ def create_app(settings: Settings, services: Services, *, dashboard: bool = True
 
         mount_dashboard(app, services)
     # The last one added stands outermost.
+    app.add_middleware(
+        RateLimit,
+        client=services.redis,
+        prefix=f"{API_PREFIX}/",
+        everything=Policy("requests", settings.rate_limit_per_minute),
+        policies={PHOTOS_PATH: Policy("photos", settings.photo_limit_per_minute)},
+    )
     token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
     app.add_middleware(Gate, sessions=services.sessions, metrics_token=token)
-    app.add_middleware(BodyLimit, upload_path=f"{API_PREFIX}/photos", upload_bytes=settings.max_upload_bytes)
+    app.add_middleware(BodyLimit, upload_path=PHOTOS_PATH, upload_bytes=settings.max_upload_bytes)
     app.add_middleware(RequestTimer, metrics=services.metrics)
+    if settings.cors_origins:
+        app.add_middleware(CrossOrigin, origins=settings.cors_origins, prefix=f"{API_PREFIX}/")
     app.add_middleware(Shell)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app
-
-
-def _describe_security(app: FastAPI) -> None:
-    """Say in the OpenAPI document what the gate enforces."""
-    make = app.openapi
-
-    def openapi() -> dict[str, object]:
-        document = make()
-        schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
-        schemes["session"] = {"type": "http", "scheme": "bearer"}
-        document["security"] = [{"session": []}]
-        for method, path, permission in permissions_of(app):
-            operation = document.get("paths", {}).get(path, {}).get(method.lower())
-            if operation is not None and permission is not None:
-                operation["x-permission"] = permission.value
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 from starlette.concurrency import run_in_threadpool
 
 from service.api.access import Auditing
+from service.api.schema import Moment
 from service.api.schema_people import AuditEntry, AuditPage, AuditVerification
 from service.audit import AuditLog, LastVerification
 from service.problems import PROBLEM_RESPONSES
@@ -28,21 +28,21 @@ async def list_audit(
     scoped: Auditing,
     event: Annotated[str | None, Query(max_length=64, description="Events that begin so: `login`, `search`.")] = None,
     account: Annotated[str | None, Query(max_length=64)] = None,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    before: Annotated[int | None, Query(ge=1, le=2**53, description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[int | None, Query(ge=1, le=2**53, description="`next_cursor` of the page before.")] = None,
 ) -> AuditPage:
     """A page can hold fewer entries than asked for, or none, and still have a next one."""
     services = scoped.of_every_camera(Permission.AUDIT)
 
     def read() -> AuditPage:
         wanted = WantedEntries(event, account, since, until)
-        items, cursor = audit_page(services.audit, wanted, limit, before)
+        items, after = audit_page(services.audit, wanted, limit, cursor)
         head = services.audit.head()
         return AuditPage(
             items=[AuditEntry(**item) for item in items],
-            next_cursor=cursor,
+            next_cursor=after,
             head=str(head) if head else None,
             verification=_shown(services.verification.last),
         )

@@ -14,7 +14,8 @@ from pipeline.camera import CameraConfig, CameraHealth, CameraPosition
 from pipeline.camera_url import CameraUrlError, mask_url
 from pipeline.types import Image
 from service.api.access import AddingCameras, ManagingCameras, TestingCameras, Viewing
-from service.api.changes import given_fields
+from service.api.idempotency import IdempotencyKey
+from service.api.paging import Cursor, Limit, page_of
 from service.api.probing import CameraProbe
 from service.api.schema import (
     Camera,
@@ -37,15 +38,18 @@ router = APIRouter(prefix="/cameras", tags=["cameras"], responses=PROBLEM_RESPON
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such camera."}}
 CameraIdPath = Path(pattern=r"^[a-z0-9-]{1,64}$", description="The camera's id.", examples=["car-park-north"])
 FIRST_FRAME_SIDE_PX = 960
-CLEARABLE = frozenset({"max_fps", "modality", "keep_days", "position"})
 
 
 @router.get("", operation_id="list_cameras", summary="All cameras in scope with their health")
-async def list_cameras(scoped: Viewing) -> CameraList:
+async def list_cameras(scoped: Viewing, limit: Limit = 200, cursor: Cursor = None) -> CameraList:
+    """By name."""
+
     def read() -> CameraList:
-        configs = scoped.cameras()
+        configs, after = page_of(scoped.cameras(), lambda one: f"{one.name.casefold()}\0{one.id}", limit, cursor)
         reports = scoped.camera_health([config.id for config in configs])
-        return CameraList(items=[shown(scoped, config, reports.get(config.id)) for config in configs])
+        return CameraList(
+            items=[shown(scoped, config, reports.get(config.id)) for config in configs], next_cursor=after
+        )
 
     return await run_in_threadpool(read)
 
@@ -57,9 +61,16 @@ async def list_cameras(scoped: Viewing) -> CameraList:
     status_code=status.HTTP_201_CREATED,
     responses={409: {"model": Problem, "description": "There is a camera with this id."}},
 )
-async def add_camera(camera: CameraCreate, scoped: AddingCameras, response: Response) -> Camera:
+async def add_camera(
+    camera: CameraCreate, scoped: AddingCameras, response: Response, key: IdempotencyKey = None
+) -> Camera:
     """A worker connects to it within seconds. Test the address first to see whether it works."""
-    config = await run_in_threadpool(add_camera_config, scoped, camera)
+
+    def add() -> CameraConfig:
+        once = scoped.once("add_camera", key, camera)
+        return once.run(lambda: add_camera_config(scoped, camera), lambda made: made.id, scoped.camera)
+
+    config = await run_in_threadpool(add)
     response.headers["Location"] = f"/api/v1/cameras/{config.id}"
     return shown(scoped, config, None)
 
@@ -134,7 +145,7 @@ def add_camera_config(scoped: Scoped, camera: CameraCreate) -> CameraConfig:
 
 def _change(scoped: Scoped, camera_id: str, change: CameraChange) -> CameraConfig:
     scoped.camera(camera_id)  # whether it is there comes before whether the change makes sense
-    given = given_fields(change, CLEARABLE)
+    given = change.given()
     for name in ("include", "exclude"):
         if name in given:
             given[name] = _polygons(given[name])

@@ -7,9 +7,12 @@ from http import HTTPStatus
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute, iter_route_contexts
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from service.audit import AuditUnavailable
 from service.gallery import GalleryUnavailable, MediaError
@@ -19,7 +22,7 @@ from service.security.access import AccessDenied
 from service.security.accounts import AccountError, AccountExists, AccountMissing
 from service.security.tokens import TokenError
 
-__all__ = ["install_error_handlers"]
+__all__ = ["install_error_handlers", "no_such_address"]
 
 _log = structlog.get_logger(__name__)
 _SENTENCES = {
@@ -51,12 +54,35 @@ def _request_id(request: Request) -> str | None:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  registered for it
     status = error.status_code
+    headers = error.headers
     if isinstance(error, ProblemError):
         code, detail, errors = error.code, str(error.detail), error.errors
     else:
+        if status in (404, 405):
+            # The router tells of the first of several routes at an address only.
+            allowed = _methods_at(request)
+            status = 405 if allowed else 404
+            headers = {"Allow": ", ".join(allowed)} if allowed else None
         code = HTTPStatus(status).phrase.lower().replace(" ", "-")
         detail, errors = _SENTENCES.get(status, f"{HTTPStatus(status).phrase}."), None
-    return problem_response(status, code, detail, request_id=_request_id(request), headers=error.headers, errors=errors)
+    return problem_response(status, code, detail, request_id=_request_id(request), headers=headers, errors=errors)
+
+
+async def no_such_address(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers for every address of the API that has no route."""
+    if scope["type"] == "websocket":
+        await WebSocketClose(4404)(scope, receive, send)
+        return
+    raise HTTPException(404)
+
+
+def _methods_at(request: Request) -> list[str]:
+    """The methods that the address of a request takes, by the most literal of its templates."""
+    found: dict[str, set[str]] = {}
+    for context in iter_route_contexts(request.scope["app"].routes):
+        if isinstance(context.original_route, APIRoute) and context.path_regex.match(request.scope["path"]):
+            found.setdefault(str(context.path), set()).update(context.methods or ())
+    return sorted(found[min(found, key=lambda path: path.count("{"))]) if found else []
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

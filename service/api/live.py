@@ -23,7 +23,7 @@ from service.api.tracklets import JPEG
 from service.audit import AuditUnavailable
 from service.gallery import GalleryUnavailable
 from service.live import LiveFrame, draw_boxes
-from service.problems import PROBLEM_RESPONSES, ProblemError
+from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
 
 __all__ = ["router"]
 
@@ -34,6 +34,9 @@ MAX_WATCHED = 64
 MAX_MESSAGE_CHARS = 8192
 MAX_EVERY_S = 60
 _BOUNDARY = "tapetum-frame"
+_NO_PICTURE: dict[int | str, dict[str, Any]] = {
+    404: {"model": Problem, "description": "There is no such camera, or it has sent no picture lately."}
+}
 _log = structlog.get_logger(__name__)
 
 
@@ -42,7 +45,7 @@ _log = structlog.get_logger(__name__)
     operation_id="get_camera_snapshot",
     summary="The newest picture",
     response_class=Response,
-    responses={**NOT_FOUND, **JPEG},
+    responses={**_NO_PICTURE, **JPEG},
 )
 async def snapshot(scoped: Viewing, camera_id: str = CameraIdPath) -> Response:
     frame = await _newest(scoped, camera_id)
@@ -53,7 +56,7 @@ async def snapshot(scoped: Viewing, camera_id: str = CameraIdPath) -> Response:
     "/cameras/{camera_id}/boxes",
     operation_id="get_camera_boxes",
     summary="Who is in the newest picture",
-    responses=NOT_FOUND,
+    responses=_NO_PICTURE,
 )
 async def boxes(scoped: Viewing, camera_id: str = CameraIdPath) -> LiveBoxes:
     frame = await _newest(scoped, camera_id)
@@ -106,9 +109,7 @@ async def _newest(scoped: Scoped, camera_id: str) -> LiveFrame:
         async with contextlib.aclosing(scoped.frames(camera_id)) as frames, asyncio.timeout(FIRST_PICTURE_S):
             return await anext(frames)
     except TimeoutError:
-        raise ProblemError(
-            503, "no-picture", "The camera has sent no picture lately.", headers={"Retry-After": "5"}
-        ) from None
+        raise ProblemError(404, "no-picture", "The camera has sent no picture lately.") from None
 
 
 @router.websocket("/live")

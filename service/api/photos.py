@@ -28,6 +28,7 @@ _FIELDS = frozenset({"photo", "modality", "whole", "preview"})
 _FORM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["photo"],
+    "additionalProperties": False,
     "properties": {
         "photo": {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, BMP or TIFF."},
         "modality": {"type": "string", "enum": [m.value for m in Modality]},

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from models.types import Modality
 from pipeline.camera import CameraState
@@ -69,13 +82,105 @@ def one_plain_line(text: str) -> str:
     return text.strip()
 
 
-PlainText = Annotated[str, AfterValidator(one_plain_line)]
+_SAID = r"\u0000-\u001f\u007f\u200e\u200f\u202a-\u202e\u2066-\u2069"  # the same in the API's description
+PlainText = Annotated[
+    str,
+    AfterValidator(one_plain_line),
+    Field(json_schema_extra={"pattern": rf"^[^{_SAID}]*[^\s{_SAID}][^{_SAID}]*$"}),
+]
+
+
+def written_moment(given: object) -> object:
+    """Times are written in RFC 3339 and never counted. Raises ValueError."""
+    if not isinstance(given, datetime) and not (isinstance(given, str) and _WRITTEN.match(given)):
+        raise ValueError("expected a time with its offset, such as 2026-01-31T18:00:00+01:00")
+    return given
+
+
+def _with_offset(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError("a time needs its offset, such as 2026-01-31T18:00:00+01:00")
+    return moment
+
+
+_WRITTEN = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:")
+Moment = Annotated[datetime, BeforeValidator(written_moment), AfterValidator(_with_offset)]
+
+
+def _make_strict(part: Any) -> None:
+    """Have every number, truth and text in a schema be what it is."""
+    if isinstance(part, list):
+        for inner in part:
+            _make_strict(inner)
+    elif isinstance(part, dict) and part.get("type") in _FIRST:
+        check, inner = _FIRST[part["type"]], dict(part)
+        part.clear()
+        part.update(core_schema.no_info_before_validator_function(check, inner))
+    elif isinstance(part, dict):
+        if part.get("type") in ("float", "bool"):
+            part["strict"] = True
+        for inner in part.values():
+            _make_strict(inner)
+
+
+def _number(given: object) -> object:
+    # Strict ones refuse 5.0, which JSON does not tell from 5.
+    if isinstance(given, bool | str):
+        raise ValueError("expected a whole number")
+    return given
+
+
+def _text(given: object) -> object:
+    # JSON can write half a character, which nothing can store.
+    if isinstance(given, str) and any("\ud800" <= c <= "\udfff" for c in given):
+        raise ValueError("half of a surrogate pair is no character")
+    return given
+
+
+_FIRST: dict[str, Callable[[object], object]] = {"int": _number, "str": _text}
 
 
 class Closed(BaseModel):
-    """Fields that nobody knows are refused, so that a typing mistake is not silently ignored."""
+    """Fields that nobody knows are refused, so that a typing mistake is not silently ignored.
+
+    Nor is one kind taken for another: neither `false` nor `"5"` is a number.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:
+        # Not `strict` in the configuration: that refuses times, names of an enum and tuples, which JSON has not.
+        schema = handler(source)
+        _make_strict(schema)
+        return schema
+
+
+class Changes(Closed):
+    """Only the fields given are changed, and only those of `clearable` to nothing."""
+
+    clearable: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="after")
+    def _keeps_what_is_needed(self) -> Self:
+        for name in sorted(self.model_fields_set - self.clearable):
+            if getattr(self, name) is None:
+                raise ValueError(f"{name} cannot be null")
+        return self
+
+    def given(self) -> dict[str, Any]:
+        """The fields that a request gives."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core))
+        for name, field in schema["properties"].items():
+            field.pop("default", None)
+            if name not in cls.clearable and "anyOf" in field:
+                (kept,) = (one for one in field.pop("anyOf") if one.get("type") != "null")
+                field |= kept
+        return schema
 
 
 class Login(Closed):
@@ -133,8 +238,11 @@ class CameraCreate(CameraBase):
     id: CameraId | None = Field(None, description="Chosen once; made from the name when left out.")
 
 
-class CameraChange(Closed):
+class CameraChange(Changes):
     """Only the fields given are changed."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"max_fps": 5, "modality": None}]})
+    clearable = frozenset({"max_fps", "modality", "keep_days", "position"})
 
     name: PlainText | None = Field(None, min_length=1, max_length=120)
     url: str | None = Field(None, min_length=1, max_length=2048)
@@ -196,6 +304,7 @@ class Camera(BaseModel):
 
 class CameraList(BaseModel):
     items: list[Camera]
+    next_cursor: str | None = Field(None, description="Give it back to go on; null at the end.")
 
 
 class CameraTestRequest(Closed):
@@ -284,8 +393,15 @@ class Photo(BaseModel):
     preview_jpeg: str | None = Field(None, description="The upright photo, small, base64 JPEG, when asked for.")
 
 
+def one_of(**kinds: str) -> dict[str, Any]:
+    """Says in a model's schema that exactly one of some fields is given; they are named with their kinds of JSON."""
+    return {"oneOf": [{"required": [name], "properties": {name: {"type": kind}}} for name, kind in kinds.items()]}
+
+
 class SearchExample(Closed):
     """A tracklet, or a person of an uploaded photo."""
+
+    model_config = ConfigDict(json_schema_extra=one_of(tracklet_id="string", photo_id="string"))
 
     tracklet_id: TrackletId | None = None
     photo_id: str | None = Field(None, min_length=8, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")
@@ -304,8 +420,8 @@ class SearchFilters(Closed):
     cameras: list[CameraId] | None = Field(None, min_length=1, max_length=1000, description="Only these cameras.")
     exclude_cameras: list[CameraId] = Field([], max_length=1000)
     modality: Modality | None = None
-    since: datetime | None = Field(None, description="Seen at or after, with offset.")
-    until: datetime | None = Field(None, description="Seen at or before, with offset.")
+    since: Moment | None = Field(None, description="Seen at or after, with offset.")
+    until: Moment | None = Field(None, description="Seen at or before, with offset.")
     exclude_examples: bool = Field(True, description="Leave the example tracklets themselves out.")
     exclude_example_cameras: bool = Field(False, description="Leave out the cameras the example tracklets are of.")
     min_probability: float | None = Field(
@@ -329,13 +445,6 @@ class SearchFilters(Closed):
             until=self.until,
             exclude_cameras=frozenset(self.exclude_cameras),
         )
-
-    @field_validator("since", "until")
-    @classmethod
-    def _with_offset(cls, moment: datetime | None) -> datetime | None:
-        if moment is not None and moment.tzinfo is None:
-            raise ValueError("a time needs its offset, such as 2026-01-31T18:00:00+01:00")
-        return moment
 
     @model_validator(mode="after")
     def _forwards(self) -> SearchFilters:

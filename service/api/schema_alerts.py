@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from models.types import Modality
 from service.alerts import Hours, WatchState
-from service.api.schema import CameraId, Closed, PlainText, SearchExample, TrackletId
+from service.api.schema import CameraId, Changes, Closed, PlainText, SearchExample, TrackletId
 from service.search import Pair
 
 __all__ = [
@@ -99,10 +99,11 @@ class WatchEntryCreate(Closed):
         return self
 
 
-class WatchEntryChange(Closed):
+class WatchEntryChange(Changes):
     """Only the fields given are changed."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"revision": 1, "threshold": 0.95, "hours": None}]})
+    clearable = frozenset({"cameras", "hours"})
 
     revision: Revision
     name: Name | None = None

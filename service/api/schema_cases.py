@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from service.api.schema import Closed, PlainText, Tracklet, TrackletId, one_plain_line
+from service.api.schema import Changes, Closed, PlainText, Tracklet, TrackletId, one_plain_line
 from service.api.schema_subjects import Revision, Subject
 from service.cases import CaseState, ExportState, PinKind
 from service.cases.case import MAX_MEMBERS, MAX_NOTE_LENGTH
@@ -47,7 +47,7 @@ class CaseCreate(Closed):
     members: list[AccountName] = Field([], max_length=MAX_MEMBERS, description="Accounts that take part.")
 
 
-class CaseChange(Closed):
+class CaseChange(Changes):
     """Only the fields given change. Owner and members are changed by the owner, or an administrator of all cameras."""
 
     revision: Revision
@@ -94,6 +94,10 @@ class NotePage(BaseModel):
 
 
 class PinRequest(Closed):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"tracklet_ids": ["01K9ZB3Q0V5W1T8R6J2N4M7XCD"], "note": "At the gate"}]}
+    )
+
     tracklet_ids: list[TrackletId] = Field([], max_length=1000)
     subject_ids: list[TrackletId] = Field([], max_length=100)
     note: PlainText | None = Field(None, max_length=500, description="Why these are here.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from service.api.schema import Closed, PlainText, TrackletId
+from service.api.schema import Closed, PlainText, TrackletId, one_of
 
 __all__ = ["Erasure", "ErasureRequest", "HoldInfo", "HoldRequest"]
 
@@ -16,6 +16,8 @@ Reason = Annotated[PlainText, Field(min_length=1, max_length=500, examples=["Req
 
 class ErasureRequest(Closed):
     """Sightings, or a subject: all that are confirmed in it and in the account's cameras."""
+
+    model_config = ConfigDict(json_schema_extra=one_of(tracklet_ids="array", subject_id="string"))
 
     tracklet_ids: list[TrackletId] | None = Field(None, min_length=1, max_length=1000)
     subject_id: TrackletId | None = Field(None, description="Or one that it had before.")

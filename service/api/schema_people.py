@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from service.api.schema import CameraId, Closed, PlainText
+from service.api.schema import CameraId, Changes, Closed, PlainText
 from service.security.access import Role
 from service.security.passwords import MAX_PASSWORD_LENGTH
 
@@ -52,6 +52,7 @@ class User(BaseModel):
 
 class UserList(BaseModel):
     items: list[User]
+    next_cursor: str | None = Field(None, description="Give it back to go on; null at the end.")
 
 
 class UserCreate(Closed):
@@ -65,8 +66,11 @@ class UserCreated(User):
     password: str | None = Field(description="The fresh password, shown this once; null when one was given.")
 
 
-class UserChange(Closed):
+class UserChange(Changes):
     """Only the fields given are changed; the account's sessions end."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"role": "operator", "cameras": ["car-park-north"]}]})
+    clearable = frozenset({"cameras"})
 
     role: Role | None = None
     cameras: Cameras | None = Field(None, description="null: all cameras.")
@@ -131,6 +135,6 @@ class AuditVerification(BaseModel):
 
 class AuditPage(BaseModel):
     items: list[AuditEntry]
-    next_cursor: int | None = Field(description="Give it back as `before` to go on; null at the end.")
+    next_cursor: int | None = Field(description="Give it back to go on; null at the end.")
     head: str | None = Field(description="NUMBER:HASH of the newest entry.")
     verification: AuditVerification | None = Field(description="The last one this process has made; null before it.")

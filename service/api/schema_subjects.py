@@ -179,9 +179,10 @@ class WalkingTimeRequest(Closed):
 
 
 class WalkingTime(BaseModel):
-    camera_ids: tuple[CameraId, CameraId]
+    camera_ids: list[CameraId] = Field(min_length=2, max_length=2)
     seconds: float
 
 
 class WalkingTimeList(BaseModel):
     items: list[WalkingTime]
+    next_cursor: str | None = Field(None, description="Give it back to go on; null at the end.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.api.schema import CameraId, Closed, PlainText, TrackletId
+from service.api.schema import CameraId, Changes, Closed, PlainText, TrackletId
 
 __all__ = [
     "DeadLetterInfo",
@@ -57,10 +57,11 @@ class WebhookCreate(Closed):
     cameras: Cameras | None = Field(None, description="Whose alerts it gets; null for all.")
 
 
-class WebhookChange(Closed):
+class WebhookChange(Changes):
     """Only the fields given are changed."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": False}]})
+    clearable = frozenset({"cameras"})
 
     name: Name | None = None
     url: Url | None = None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.camera import CameraConfig, CameraHealth, CameraPosition
 from pipeline.camera_url import mask_url
+from service.api.idempotency import Once
 from service.api.photo_store import StoredPhoto
 from service.api.probing import CameraProbe, without_place
 from service.api.scoped_alerts import ScopedAlerts
@@ -34,6 +35,8 @@ from service.security.access import Access, Permission, Role
 from service.security.people import People, recorded
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from models.types import Modality
     from pipeline.types import Image
     from service.api.engines import LoadedModel, PhotoEngines
@@ -124,6 +127,10 @@ class Scoped:
         """Accounts and tokens."""
         s = self._services
         return People(s.accounts, s.tokens, s.audit, self.access, self.trail, self.access)
+
+    def once(self, operation: str, key: str | None, request: BaseModel) -> Once:
+        """Makes what a request asks for once for each of the account's idempotency keys."""
+        return Once(self._services.redis, self.access.account, operation, key, request)
 
     def log_out(self, session: Session) -> None:
         """End this session, in every tab and replica."""

@@ -8,10 +8,11 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Path, Query, status
+from fastapi import APIRouter, Path, Query, status
 from starlette.concurrency import run_in_threadpool
 
 from service.api.access import Searching
+from service.api.idempotency import IdempotencyKey
 from service.api.schema import SearchExample, SearchFilters
 from service.api.schema_searches import (
     Feedback,
@@ -43,14 +44,6 @@ _CONFLICT: dict[int | str, dict[str, Any]] = {
 router = APIRouter(prefix="/searches", tags=["search"], responses=PROBLEM_RESPONSES)
 SearchId = Annotated[str, Path(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$", examples=["01K9ZB3Q0V5W1T8R6J2N4M7XCD"])]
 Limit = Annotated[int, Query(ge=1, le=200, description="Matches of a page.")]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        pattern=r"^[A-Za-z0-9_-]{8,64}$",
-        description="The same request with the same key again gives the search that it has made.",
-    ),
-]
 
 
 @router.post(

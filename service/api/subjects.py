@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from service.api.access import ManagingCameras, ManagingSubjects, Searching, Viewing
 from service.api.cameras import CameraIdPath
 from service.api.idempotency import IdempotencyKey
+from service.api.paging import Cursor, Limit, page_of
 from service.api.schema import TrackletId
 from service.api.schema_subjects import (
     ConflictInfo,
@@ -81,7 +82,7 @@ async def list_subjects(
     operation_id="add_subject",
     summary="Make a subject of sightings",
     status_code=status.HTTP_201_CREATED,
-    responses=_CHANGING,
+    responses={**_CHANGING, 200: {"model": Subject, "description": "It was made before, with this key."}},
 )
 async def add_subject(
     request: SubjectCreate, scoped: ManagingSubjects, response: Response, key: IdempotencyKey = None
@@ -284,12 +285,12 @@ async def get_timeline(scoped: Viewing, subject_id: str = SubjectIdPath) -> Subj
 
 
 @router.get("/walking-times", operation_id="list_walking_times", summary="Least times between cameras")
-async def list_walking_times(scoped: Viewing) -> WalkingTimeList:
+async def list_walking_times(scoped: Viewing, limit: Limit = 200, cursor: Cursor = None) -> WalkingTimeList:
     """They count before what follows from the cameras' positions."""
 
     def read() -> WalkingTimeList:
-        times = scoped.subjects.walking_times()
-        return WalkingTimeList(items=[WalkingTime(camera_ids=p, seconds=s) for p, s in sorted(times.items())])
+        times, after = page_of(scoped.subjects.walking_times().items(), lambda one: "\0".join(one[0]), limit, cursor)
+        return WalkingTimeList(items=[WalkingTime(camera_ids=list(p), seconds=s) for p, s in times], next_cursor=after)
 
     return await run_in_threadpool(read)
 
@@ -308,7 +309,7 @@ async def set_walking_time(
 ) -> WalkingTime:
     """The same in both directions."""
     await run_in_threadpool(scoped.subjects.set_walking_time, camera_id, other_id, request.seconds)
-    return WalkingTime(camera_ids=(camera_id, other_id), seconds=request.seconds)
+    return WalkingTime(camera_ids=[camera_id, other_id], seconds=request.seconds)
 
 
 @router.delete(

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, status
 from starlette.concurrency import run_in_threadpool
 
 from service.api.access import LoggedIn, OwnAccount
+from service.api.idempotency import IdempotencyKey
 from service.api.schema_people import TokenCreate, TokenCreated, TokenInfo, TokenList
 from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
 from service.security.tokens import ApiToken
@@ -31,15 +32,33 @@ async def list_tokens(
     return TokenList(items=[_shown(token) for token in tokens])
 
 
-@router.post("", operation_id="add_token", summary="Make an API token", status_code=status.HTTP_201_CREATED)
-async def add_token(token: TokenCreate, scoped: OwnAccount) -> TokenCreated:
+@router.post(
+    "",
+    operation_id="add_token",
+    summary="Make an API token",
+    status_code=status.HTTP_201_CREATED,
+    responses={409: {"model": Problem, "description": "The Idempotency-Key was used with another request."}},
+)
+async def add_token(token: TokenCreate, scoped: OwnAccount, key: IdempotencyKey = None) -> TokenCreated:
     """For a program that acts for this account. It ends when it expires, is revoked, or the account's password
-    changes, and can never do more than the account itself. A token cannot make tokens."""
+    changes, and can never do more than the account itself. A token cannot make tokens. Asked again with the same
+    key, because its secret was lost with the answer, another one takes its place."""
 
     def make() -> tuple[str, ApiToken]:
         return scoped.people.add_token(token.name, days=token.expires_in_days, role=token.role, cameras=token.cameras)
 
-    secret, made = await run_in_threadpool(make)
+    def make_once() -> tuple[str, ApiToken]:
+        once = scoped.once("add_token", key, token)
+
+        def instead_of(lost: str) -> tuple[str, ApiToken]:
+            scoped.people.revoke_token(lost)
+            another = make()
+            once.keep(another[1].id)
+            return another
+
+        return once.run(make, lambda made: made[1].id, instead_of)
+
+    secret, made = await run_in_threadpool(make_once)
     return TokenCreated(**_shown(made).model_dump(), token=secret)
 
 

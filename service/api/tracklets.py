@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
@@ -11,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from models.types import Modality
 from service.api.access import Viewing
-from service.api.schema import CameraId, CropInfo, Tracklet, TrackletPage
+from service.api.schema import CameraId, CropInfo, Moment, Tracklet, TrackletPage
 from service.gallery import GalleryFilter, TrackletRecord
 from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
 
@@ -28,8 +27,8 @@ async def list_tracklets(
     scoped: Viewing,
     camera: Annotated[list[CameraId] | None, Query(max_length=1000, description="Only these cameras.")] = None,
     modality: Modality | None = None,
-    since: Annotated[datetime | None, Query(description="Seen at or after, with offset.")] = None,
-    until: Annotated[datetime | None, Query(description="Seen at or before, with offset.")] = None,
+    since: Annotated[Moment | None, Query(description="Seen at or after, with offset.")] = None,
+    until: Annotated[Moment | None, Query(description="Seen at or before, with offset.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None,
 ) -> TrackletPage:

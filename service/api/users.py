@@ -8,9 +8,11 @@ from fastapi import APIRouter, Path, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
 from service.api.access import ManagingUsers, OwnAccount, trail_of
+from service.api.idempotency import IdempotencyKey
+from service.api.paging import Cursor, Limit, page_of
 from service.api.schema_people import PasswordChange, User, UserChange, UserCreate, UserCreated, UserList
 from service.api.session import too_many_attempts
-from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
+from service.problems import PROBLEM_RESPONSES, Problem
 from service.security.accounts import Account
 
 __all__ = ["router"]
@@ -21,9 +23,10 @@ _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "descript
 
 
 @router.get("", operation_id="list_users", summary="All accounts")
-async def list_users(scoped: ManagingUsers) -> UserList:
-    accounts = await run_in_threadpool(scoped.people.list)
-    return UserList(items=[_shown(account) for account in accounts])
+async def list_users(scoped: ManagingUsers, limit: Limit = 200, cursor: Cursor = None) -> UserList:
+    """By name."""
+    accounts, after = page_of(await run_in_threadpool(scoped.people.list), lambda account: account.name, limit, cursor)
+    return UserList(items=[_shown(account) for account in accounts], next_cursor=after)
 
 
 @router.post(
@@ -31,13 +34,24 @@ async def list_users(scoped: ManagingUsers) -> UserList:
     operation_id="add_user",
     summary="Add an account",
     status_code=status.HTTP_201_CREATED,
-    responses={409: {"model": Problem, "description": "The name is taken."}},
+    responses={409: {"model": Problem, "description": "The name is taken, or the Idempotency-Key is."}},
 )
-async def add_user(user: UserCreate, scoped: ManagingUsers, response: Response) -> UserCreated:
-    async with scoped.password_checks:
-        account, password = await run_in_threadpool(
-            scoped.people.add, user.account, user.role, user.cameras, user.password
+async def add_user(
+    user: UserCreate, scoped: ManagingUsers, response: Response, key: IdempotencyKey = None
+) -> UserCreated:
+    """Asked again with the same key, the answer has no password."""
+
+    def add() -> tuple[Account, str | None]:
+        people = scoped.people
+        without_password = user.model_copy(update={"password": None})  # no hash of one is kept for a day
+        return scoped.once("add_user", key, without_password).run(
+            lambda: people.add(user.account, user.role, user.cameras, user.password),
+            lambda made: made[0].name,
+            lambda name: (people.get(name), None),
         )
+
+    async with scoped.password_checks:
+        account, password = await run_in_threadpool(add)
     response.headers["Location"] = f"/api/v1/users/{account.name}"
     return UserCreated(**_shown(account).model_dump(), password=password)
 
@@ -69,9 +83,6 @@ async def get_user(scoped: ManagingUsers, account: UserPath) -> User:
 async def change_user(change: UserChange, scoped: ManagingUsers, account: UserPath) -> User:
     """Its sessions and live pictures end at once; with a new password its API tokens end too."""
     given = change.model_fields_set
-    for name in given - {"cameras"}:
-        if getattr(change, name) is None:
-            raise ProblemError(422, "invalid", f"{name} cannot be null.")
 
     def apply() -> Account:
         return scoped.people.set(

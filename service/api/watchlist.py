@@ -9,7 +9,6 @@ from starlette.concurrency import run_in_threadpool
 
 from service.alerts.telling import told_example
 from service.api.access import ManagingWatchlist
-from service.api.changes import given_fields
 from service.api.idempotency import IdempotencyKey
 from service.api.schema import TrackletId
 from service.api.schema_alerts import (
@@ -96,7 +95,7 @@ async def get_watch_entry(scoped: ManagingWatchlist, entry_id: EntryId) -> Watch
 @router.patch("/{entry_id}", operation_id="change_watch_entry", summary="Change an entry", responses=_CHANGING)
 async def change_watch_entry(change: WatchEntryChange, scoped: ManagingWatchlist, entry_id: EntryId) -> WatchEntryInfo:
     """Its owner and administrators may. Its cameras are never more than it was made for."""
-    changes = given_fields(change, ("cameras", "hours"))
+    changes = change.given()
     revision = changes.pop("revision")
     if change.cameras is not None:
         changes["cameras"] = frozenset(change.cameras)

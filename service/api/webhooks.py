@@ -9,7 +9,6 @@ from starlette.concurrency import run_in_threadpool
 
 from service.alerts import Webhook, WebhookStatus
 from service.api.access import ManagingWebhooks
-from service.api.changes import given_fields
 from service.api.idempotency import IdempotencyKey
 from service.api.schema_webhooks import (
     DeadLetterInfo,
@@ -74,7 +73,7 @@ async def get_webhook(scoped: ManagingWebhooks, webhook_id: WebhookId) -> Webhoo
 @router.patch("/{webhook_id}", operation_id="change_webhook", summary="Change a webhook", responses=_CHANGING)
 async def change_webhook(change: WebhookChange, scoped: ManagingWebhooks, webhook_id: WebhookId) -> WebhookInfo:
     """Another secret signs from the next message on, also what is sent again."""
-    changes = given_fields(change, ("cameras",))
+    changes = change.given()
     if change.cameras is not None:
         changes["cameras"] = frozenset(change.cameras)
     return WebhookInfo(**_told(*await run_in_threadpool(scoped.webhooks.change, webhook_id, changes)))

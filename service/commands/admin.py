@@ -13,6 +13,9 @@ from service.commands.console import configure_logging, fail, print_json, progre
 from service.settings import load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from service.api.schema import PhotoPerson
     from service.camera_board import CameraHealthReader
     from service.camera_registry import CameraRegistry
 
@@ -107,34 +110,54 @@ def search(
     """
     import os
 
-    from service.commands.remote import Login, RemoteError, search_by_photo
+    from pydantic import ValidationError
+
+    from service.api.schema import SearchExample, SearchFilters, SearchRequest
+    from service.client import ApiError, Client, UnreachableError
 
     settings = load_settings()
     if not photo.is_file():
         fail(f"no photo at {photo}")
-    token = os.environ.get("TAPETUM_TOKEN")
-    secret = os.environ.get("TAPETUM_PASSWORD")
-    if not token and not secret:
-        secret = typer.prompt(f"Password of {account}", hide_input=True)
-    login = Login(account, secret or "", token)
-    address = url or f"http://{settings.host}:{settings.port}"
-    filters = {"cameras": camera, "modality": modality}
-    try:
-        answer = search_by_photo(address, login, photo, person=person, k=k, filters=filters, reason=reason)
-    except RemoteError as error:
-        fail(str(error), 1)
+    with Client(url or os.environ.get("TAPETUM_URL") or f"http://{settings.host}:{settings.port}") as client:
+        try:
+            if not os.environ.get("TAPETUM_TOKEN"):
+                secret = os.environ.get("TAPETUM_PASSWORD")
+                client.log_in(account, secret or typer.prompt(f"Password of {account}", hide_input=True))
+            found = client.photos.find_persons(photo)
+            answer = client.searches.once(
+                SearchRequest(
+                    examples=[SearchExample(photo_id=found.id, person=_chosen(found.persons, person))],
+                    filters=SearchFilters(cameras=camera or None, modality=modality),
+                    k=k,
+                    reason=reason,
+                )
+            )
+        except (ApiError, UnreachableError) as error:
+            fail(str(error), 1)
+        except ValidationError as error:
+            fail("; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()))
     if as_json:
-        print_json(answer)
+        typer.echo(answer.model_dump_json(indent=2))
         return
     typer.echo(f"{'rank':>4}  {'cosine':>6}  {'camera':<20} {'light':<8} {'from':<25} tracklet")
-    for match in answer["matches"]:
-        t = match["tracklet"]
+    for match in answer.matches:
+        t = match.tracklet
         typer.echo(
-            f"{match['rank']:>4}  {match['cosine']:>6.3f}  {t['camera_id']:<20} {t['modality']:<8} "
-            f"{t['started_at']:<25} {t['id']}"
+            f"{match.rank:>4}  {match.cosine:>6.3f}  {t.camera_id:<20} {t.modality:<8} "
+            f"{t.started_at.isoformat(timespec='seconds'):<25} {t.id}"
         )
-    if not answer["matches"]:
+    if not answer.matches:
         typer.echo("No match in the cameras and times asked for. That is no proof of absence.")
+
+
+def _chosen(persons: Sequence[PhotoPerson], person: int | None) -> int:
+    """Which of a photo's persons is meant."""
+    if not persons:
+        fail("nobody was found in the photo", 1)
+    if person is None and len(persons) > 1:
+        places = "; ".join(f"{p.index} at {', '.join(f'{v:.2f}' for v in p.box)}" for p in persons)
+        fail(f"{len(persons)} persons in the photo, choose one with --person: {places}", 1)
+    return persons[0].index if person is None else person
 
 
 def _registry() -> tuple[CameraRegistry, CameraHealthReader]:

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from service.security.windows import count_in_window
+
 __all__ = ["LoginThrottle"]
 
 _PREFIX = "tapetum:login:"
@@ -36,13 +38,9 @@ class LoginThrottle:
             (self._key(address), self.per_address, self.per_address_window_s),
             (_PREFIX + "all", self.over_all, self.over_all_window_s),
         ):
-            with self.redis.pipeline(transaction=True) as pipe:
-                pipe.set(key, 0, ex=window_s, nx=True)
-                pipe.incr(key)
-                pipe.ttl(key)
-                _, count, ttl_s = pipe.execute()
+            count, left_s = count_in_window(self.redis, key, window_s)
             if count > limit:
-                return max(int(ttl_s), 1)
+                return left_s
         return 0
 
     def forgive(self, address: str) -> None:

@@ -8,9 +8,12 @@ import secrets
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+
+from redis.exceptions import RedisError
 
 from service.security.access import Access, Role, narrower, wider_than
 from service.security.accounts import ACCOUNTS, Account, AccountStore
@@ -190,7 +193,8 @@ class TokenStore:
             if now_s - self._noted.get(digest, -_USED_EVERY_S) < _USED_EVERY_S:
                 return
             self._noted[digest] = now_s
-        self._redis.hset(_USED, digest, datetime.now(UTC).isoformat())
+        with suppress(RedisError):  # a full Redis is no reason to refuse who only reads
+            self._redis.hset(_USED, digest, datetime.now(UTC).isoformat())
 
     def _forget(self, digest: str) -> None:
         with self._redis.pipeline(transaction=True) as pipe:

@@ -244,7 +244,7 @@ def test_a_silent_camera_has_no_picture(world: World, api: TestClient, monkeypat
     monkeypatch.setattr("service.api.live.FIRST_PICTURE_S", 0.2)
     monkeypatch.setattr("service.api.live.SILENT_S", 0.2)
     world.services.cameras.declare(CameraConfig("silent", "Silent", "rtsp://192.168.1.9/x"))
-    problem(api.get("/api/v1/cameras/silent/snapshot"), 503, "no-picture")
+    problem(api.get("/api/v1/cameras/silent/snapshot"), 404, "no-picture")
     problem(api.get("/api/v1/cameras/nobody/live"), 404, "camera-not-found")
     stream = api.get("/api/v1/cameras/silent/live")
     assert stream.headers["content-type"].startswith("multipart/x-mixed-replace")

@@ -545,7 +545,7 @@ def test_administrators_read_filter_and_check_the_log(world: World, client: Test
 
     everything, before = [], None
     while True:
-        found = page(limit=2, **({"before": before} if before else {}))
+        found = page(limit=2, **({"cursor": before} if before else {}))
         everything += [item["seq"] for item in found["items"]]
         before = found["next_cursor"]
         if before is None:
@@ -570,7 +570,7 @@ def test_administrators_read_filter_and_check_the_log(world: World, client: Test
     for wrong in (
         "limit=0",
         "limit=501",
-        "before=0",
+        "cursor=0",
         "since=yesterday",
         "since=2026-01-01T00:00:00",
         "event=" + "a" * 65,

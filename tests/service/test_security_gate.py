@@ -312,6 +312,39 @@ def test_headers_and_request_ids(world: World, client: TestClient) -> None:
     assert re.fullmatch(r"[0-9a-f]{16}", hostile.headers["x-request-id"])
 
 
+def test_the_page_does_not_answer_for_the_api(world: World, client: TestClient) -> None:
+    login = bearer(world.log_in(client))
+    client.cookies.clear()
+    for method, path, status in (
+        ("GET", "/api/v1/nothing", 404),
+        ("GET", "/api/v2/cameras", 404),
+        ("PUT", "/api/v1/cameras", 405),
+        ("OPTIONS", "/api/v1/searches", 405),
+        ("PATCH", "/api/v1/users/me/password", 405),
+    ):
+        answer = client.request(method, path, headers={**login, "Accept": "text/html"})
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), path
+        assert answer.json()["request_id"] == answer.headers["x-request-id"]
+    assert client.put("/api/v1/cameras", headers=login).headers["allow"] == "GET, POST"
+    assert client.patch("/api/v1/users/me/password", headers=login).headers["allow"] == "POST"
+    with pytest.raises(WebSocketDisconnect) as closed, client.websocket_connect("/api/v1/nothing", headers=login):
+        pass
+    assert closed.value.code == 4404
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/login", 200), ("/login/login.js", 200), ("/login/nothing", 401), ("/", 401), ("/_nicegui/x.js", 401),
+     ("/api/v1/nothing", 401), ("/health/live", 200), ("/metrics", 401)],
+)  # fmt: skip
+def test_every_answer_is_dressed(client: TestClient, path: str, status: int) -> None:
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert {"x-content-type-options", "x-frame-options", "referrer-policy", "permissions-policy"} <= set(answer.headers)
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["x-request-id"])
+
+
 def test_the_page_loads_nothing_from_elsewhere(world: World, client: TestClient) -> None:
     world.log_in(client)
     page = client.get("/").text

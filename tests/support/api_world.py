@@ -202,7 +202,9 @@ CALIBRATION = Calibration(
 
 
 @contextmanager
-def world_in(folder: Path, *, loaders: Loaders | None = None, dashboard: bool = False, **extra: Any) -> Iterator[World]:
+def world_in(
+    folder: Path, *, loaders: Loaders | None = None, dashboard: bool = False, program: Path | None = None, **extra: Any
+) -> Iterator[World]:
     """A new server, settings and application over one folder; the networks are loaded when it is given."""
     # The pretty traces of structlog's default take seconds to draw; the service itself does not use them.
     structlog.configure(
@@ -213,7 +215,7 @@ def world_in(folder: Path, *, loaders: Loaders | None = None, dashboard: bool = 
     )
     extra.setdefault("retention_days", None)  # the made-up sightings are old, and retention looks once a minute
     with ExitStack() as stack:
-        server = stack.enter_context(EmbeddedRedis(folder / "redis"))
+        server = stack.enter_context(EmbeddedRedis(folder / "redis", server=program))
         settings = load_settings(data_dir=folder, cache_dir=folder / "cache", redis_url=server.url, **extra)
         services = build_services(settings, loaders=loaders or foreseeable_loaders())
         services.accounts.reset_admin(PASSWORD)

@@ -1,0 +1,104 @@
+"""The API against its own description, by schemathesis: every operation, every check, over a real server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from support.api_world import ADMIN, CALIBRATION, World, bearer, foreseeable_loaders, scene, world_in
+from support.described import CAMERA, EXAMPLE, described, seed
+from support.served import served
+
+from models.types import Modality
+from pipeline.camera import CameraConfig
+from service.live import RedisLiveView
+
+SUPPORT = Path(__file__).parents[1] / "support"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    loaders = foreseeable_loaders(calibration=CALIBRATION)
+    folder = tmp_path_factory.mktemp("openapi")
+    with world_in(folder, loaders=loaders, rate_limit_per_minute=None, photo_limit_per_minute=None) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def address(world: World) -> Iterator[str]:
+    """The application with a camera that sends pictures and some sightings, as the examples name them."""
+    services = world.services
+    seed(world)
+    services.cameras.declare(CameraConfig("car-park-south", "South", "rtsp://192.168.1.21/x"))
+    services.holds.place(EXAMPLE, "so that the first example does not erase it", ADMIN)
+    view, stop = RedisLiveView(services.redis), threading.Event()
+
+    def publish() -> None:
+        while not stop.wait(0.1):
+            if CAMERA not in services.camera_names():  # it is removed again and again
+                services.cameras.declare(CameraConfig(CAMERA, CAMERA, "rtsp://192.168.1.20/x"))
+            view.publish(CAMERA, scene(["red"]), [], datetime.now(UTC), Modality.VISIBLE)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("service.api.live.FIRST_PICTURE_S", 0.5)
+        publisher = threading.Thread(target=publish)
+        with served(world) as address:
+            publisher.start()
+            yield address
+            stop.set()
+            publisher.join()
+
+
+def _session(world: World) -> str:
+    account = world.services.accounts.get(ADMIN)
+    assert account is not None
+    return world.services.sessions.open(account)[0]
+
+
+def _streams(world: World) -> dict[str, str]:
+    """Names and templates of paths of what never ends by itself."""
+    paths = {one["get"]["operationId"]: path for path, one in world.app.openapi()["paths"].items() if "get" in one}
+    return {one.name: paths[one.name] for one in described(world.app) if one.endless}
+
+
+def test_every_operation_keeps_what_the_description_says(world: World, address: str, tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "TAPETUM_TEST_SESSION": _session(world),
+        "TAPETUM_TEST_OTHER_SESSION": _session(world),
+        "PYTHONPATH": os.pathsep.join([str(SUPPORT.parent), os.environ.get("PYTHONPATH", "")]),
+        "COLUMNS": "120",
+    }
+    left_out = [option for name in _streams(world) for option in ("--exclude-operation-id", name)]
+    ran = subprocess.run(
+        [sys.executable, "-m", "schemathesis.cli", "--config-file", SUPPORT / "schemathesis.toml", "run",
+         f"{address}/api/v1/openapi.json", "--no-color", *left_out],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr[-2_000:]
+
+
+def test_streams_begin_as_the_description_says(world: World, address: str) -> None:
+    login = bearer(_session(world))
+    document = world.app.openapi()["paths"]
+    found = _streams(world)
+    assert "watch_camera" in found
+    for path in found.values():
+        documented: Any = document[path]["get"]["responses"]
+        where = path.replace("{camera_id}", CAMERA)
+        with httpx.stream("GET", address + where, headers=login, timeout=20) as answer:
+            assert answer.status_code == 200, path
+            assert answer.headers["content-type"].partition(";")[0] in documented["200"]["content"]
+        assert httpx.get(address + where).status_code == 401
+        if where != path:
+            missing = httpx.get(address + path.replace("{camera_id}", "nobody"), headers=login)
+            assert missing.status_code == 404
+            assert "application/problem+json" in documented["404"]["content"]
