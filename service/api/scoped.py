@@ -21,6 +21,7 @@ from service.api.scoped_cases import ScopedCases
 from service.api.scoped_exports import ScopedExports
 from service.api.scoped_searches import ScopedSearches, search_problems, told_search
 from service.api.scoped_subjects import ScopedSubjects
+from service.api.scoped_walks import ScopedWalks
 from service.api.scoped_watchlist import ScopedWatchlist
 from service.api.scoped_webhooks import ScopedWebhooks
 from service.audit import Trail
@@ -426,6 +427,11 @@ class Scoped:
     def subjects(self) -> ScopedSubjects:
         """The subjects that the account sees a sighting of."""
         return ScopedSubjects(self._services, self, self._require_now)
+
+    @property
+    def walks(self) -> ScopedWalks:
+        """Least times between the account's cameras."""
+        return ScopedWalks(self._services, self, self._require_now)
 
     # -- watchlist and alerts --------------------------------------------------------------------
 

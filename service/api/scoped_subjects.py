@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,10 +24,9 @@ from service.subjects import (
     SubjectMissing,
     SubjectRefused,
     Timeline,
-    Walking,
     timeline_of,
 )
-from service.subjects.seen import seen_of
+from service.subjects.seen import merges_in_sight, seen_of
 from service.subjects.timeline import conflicts_with
 
 if TYPE_CHECKING:
@@ -82,11 +81,7 @@ class ScopedSubjects:
         """Newest first, and the id to go on below; only those where something waits for a second person, by choice."""
         self.require(Permission.VIEW)
         all_seen = (seen_of(subject, self._access) for subject in self.services.subjects.walk(cursor))
-        wanted = (
-            one
-            for one in all_seen
-            if one is not None and (not only_pending or one.pending or self._merges_in_sight(one))
-        )
+        wanted = (one for one in all_seen if one is not None and (not only_pending or one.pending or self._merges(one)))
         return one_page(wanted, limit)
 
     def overview(self, limit: int, cursor: str | None) -> tuple[list[KnownSubject], str | None]:
@@ -112,7 +107,7 @@ class ScopedSubjects:
             seen = seen_of(self.services.subjects.get(subject_id), self._access)
         if seen is None:
             raise _not_found()
-        return replace(seen, pending_merges=self._merges_in_sight(seen))
+        return replace(seen, pending_merges=self._merges(seen))
 
     def add(
         self, name: str | None, tracklet_ids: Sequence[str], key: str | None, request: BaseModel
@@ -267,7 +262,7 @@ class ScopedSubjects:
             min_probability=min_probability,
         )
         others = self.services.subjects.of([m.record.id for m in outcome.matches])
-        walking = self.walking()
+        walking = self.services.walking()
         found = [
             FoundProposal(m, others.get(m.record.id), tuple(conflicts_with(m.record, records, walking)))
             for m in outcome.matches
@@ -282,43 +277,16 @@ class ScopedSubjects:
         """Where a subject was when; that somebody looked is noted."""
         seen = self.get(subject_id)
         self.services.views.note("view.timeline", self.scoped.trail, seen.id, "")
-        return seen, timeline_of(self._records(seen), self.walking())
-
-    # -- ways between cameras --------------------------------------------------------------------
-
-    def walking(self) -> Walking:
-        """What is known about the ways between cameras."""
-        return self.services.walking()
-
-    def walking_times(self) -> dict[tuple[str, str], float]:
-        """Of pairs of cameras that are both in scope."""
-        self.require(Permission.VIEW)
-        times = self.services.walking_times.all()
-        return {pair: seconds for pair, seconds in times.items() if all(self._access.sees(one) for one in pair)}
-
-    def set_walking_time(self, camera_id: str, other_id: str, seconds: float) -> None:
-        """The least time between two cameras. Raises ProblemError 404 or 422."""
-        self.require(Permission.MANAGE_CAMERAS)
-        self.scoped.camera(camera_id), self.scoped.camera(other_id)
-        told = {"cameras": [camera_id, other_id], "seconds": seconds}
-        try:
-            with recorded(self.services.audit, "walking.set", self.scoped.trail, **told):
-                self.services.walking_times.put(camera_id, other_id, seconds)
-        except ValueError as error:
-            raise ProblemError(422, "invalid", str(error)) from None
-
-    def remove_walking_time(self, camera_id: str, other_id: str) -> None:
-        self.require(Permission.MANAGE_CAMERAS)
-        if tuple(sorted((camera_id, other_id))) not in self.walking_times():
-            raise ProblemError(404, "walking-time-not-found", "There is no time between such cameras.")
-        with recorded(self.services.audit, "walking.remove", self.scoped.trail, cameras=[camera_id, other_id]):
-            self.services.walking_times.remove(camera_id, other_id)
+        return seen, timeline_of(self._records(seen), self.services.walking())
 
     # -- parts -----------------------------------------------------------------------------------
 
     @property
     def _access(self) -> Access:
         return self.scoped.access
+
+    def _merges(self, subject: Subject) -> dict[str, Proposed]:
+        return merges_in_sight(subject, self.services.subjects, self._access)
 
     @property
     def _two_persons(self) -> bool:
@@ -358,17 +326,7 @@ class ScopedSubjects:
 
     def _shown(self, subject: Subject) -> Subject:
         seen = seen_of(subject, self._access) or replace(subject, confirmed={}, rejected={}, pending={})
-        return replace(seen, pending_merges=self._merges_in_sight(seen))
-
-    def _merges_in_sight(self, subject: Subject) -> dict[str, Proposed]:
-        """Without subjects that this account sees nothing of, and those that are there no more."""
-        found = {}
-        for one, proposed in subject.pending_merges.items():
-            with suppress(SubjectMissing):
-                other = self.services.subjects.get(one)
-                if other.id == one and seen_of(other, self._access) is not None:
-                    found[one] = proposed
-        return found
+        return replace(seen, pending_merges=self._merges(seen))
 
 
 def _best(records: Sequence[TrackletRecord]) -> list[TrackletRecord]:

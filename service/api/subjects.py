@@ -289,7 +289,7 @@ async def list_walking_times(scoped: Viewing, limit: Limit = 200, cursor: Cursor
     """They count before what follows from the cameras' positions."""
 
     def read() -> WalkingTimeList:
-        times, after = page_of(scoped.subjects.walking_times().items(), lambda one: "\0".join(one[0]), limit, cursor)
+        times, after = page_of(scoped.walks.times().items(), lambda one: "\0".join(one[0]), limit, cursor)
         return WalkingTimeList(items=[WalkingTime(camera_ids=list(p), seconds=s) for p, s in times], next_cursor=after)
 
     return await run_in_threadpool(read)
@@ -308,7 +308,7 @@ async def set_walking_time(
     other_id: str = _OtherCameraIdPath,
 ) -> WalkingTime:
     """The same in both directions."""
-    await run_in_threadpool(scoped.subjects.set_walking_time, camera_id, other_id, request.seconds)
+    await run_in_threadpool(scoped.walks.put, camera_id, other_id, request.seconds)
     return WalkingTime(camera_ids=[camera_id, other_id], seconds=request.seconds)
 
 
@@ -322,7 +322,7 @@ async def set_walking_time(
 async def remove_walking_time(
     scoped: ManagingCameras, camera_id: str = CameraIdPath, other_id: str = _OtherCameraIdPath
 ) -> None:
-    await run_in_threadpool(scoped.subjects.remove_walking_time, camera_id, other_id)
+    await run_in_threadpool(scoped.walks.remove, camera_id, other_id)
 
 
 def timeline_shown(subject_id: str, timeline: Timeline, scoped: Scoped) -> SubjectTimeline:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from service.security.access import Access
-from service.subjects.subject import Subject
+from contextlib import suppress
 
-__all__ = ["seen_of"]
+from service.security.access import Access
+from service.subjects.store import SubjectMissing, SubjectStore
+from service.subjects.subject import Proposed, Subject
+
+__all__ = ["merges_in_sight", "seen_of"]
 
 
 def seen_of(subject: Subject, access: Access) -> Subject | None:
@@ -26,3 +29,14 @@ def seen_of(subject: Subject, access: Access) -> Subject | None:
     if nothing and (subject.confirmed or subject.pending or subject.account != access.account):
         return None
     return seen
+
+
+def merges_in_sight(subject: Subject, store: SubjectStore, access: Access) -> dict[str, Proposed]:
+    """Merges that somebody proposed, without subjects that the account sees nothing of, and those that are gone."""
+    found = {}
+    for one, proposed in subject.pending_merges.items():
+        with suppress(SubjectMissing):
+            other = store.get(one)
+            if other.id == one and seen_of(other, access) is not None:
+                found[one] = proposed
+    return found
