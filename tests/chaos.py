@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import structlog
+
 from tests.support.chaos import run_chaos
 
 
@@ -22,6 +24,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with tempfile.TemporaryDirectory(prefix="tapetum-chaos-") as folder:
         account = run_chaos(Path(folder), options.kills, options.seed, lambda line: print(line, file=sys.stderr))
     if options.json:
