@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 import redis
 import structlog
@@ -139,10 +139,14 @@ class IndexFollower:
         """Make the index equal to Redis, fetching only what differs."""
         started_s = time.monotonic()
         run_id, position = self._feed.run_id(), self._feed.position()
-        stored = {one for batch in self._feed.ids() for one in batch}
-        known = self.index.revisions()
-        self._take_in(list(self._differing(stored, known)))
-        self.index.remove(known.keys() - stored)
+        if known := self.index.revisions():
+            stored = {one for batch in self._feed.ids() for one in batch}
+            self._take_in(list(self._differing(stored, known)))
+            self.index.remove(known.keys() - stored)
+        else:  # nothing to compare with: a million ids need not be in memory twice
+            ids = chain.from_iterable(self._feed.ids())
+            while batch := list(islice(ids, LOAD_ROWS)):
+                self._take_in(batch)
         self._run_id, self._position, self._connected = run_id, position, True
         self._resyncs += 1
         self._load_s = time.monotonic() - started_s

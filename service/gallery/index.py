@@ -79,7 +79,7 @@ class VectorIndex:
         self._serial = 0
         self._segments: tuple[Segment, ...] = ()
         self._tail = Tail(self._next_serial(), tail_rows, dimension)
-        self._where: dict[str, tuple[int, int]] = {}
+        self._where: dict[str, int] = {}  # id -> place: a million tuples would be 70 MB more
         self._camera_codes: dict[str, int] = {}
         self._other_model: dict[str, int] = {}
         self._refused: dict[str, int] = {}
@@ -191,7 +191,8 @@ class VectorIndex:
         """Every tracklet that was taken in or kept out, with its revision."""
         with self._writing:
             blocks = self._blocks()
-            known = {one: int(blocks[s].columns.revision[row]) for one, (s, row) in self._where.items()}
+            places = ((one, *_apart(place)) for one, place in self._where.items())
+            known = {one: int(blocks[serial].columns.revision[row]) for one, serial, row in places}
             return known | self._other_model | self._refused
 
     def upsert(self, rows: Sequence[IndexRow]) -> int:
@@ -235,7 +236,8 @@ class VectorIndex:
         for row in rows:
             place = self._where.get(row.id)
             if place is not None:
-                known = int(blocks[place[0]].columns.revision[place[1]])
+                serial, at = _apart(place)
+                known = int(blocks[serial].columns.revision[at])
             else:
                 known = max(self._other_model.get(row.id, -1), self._refused.get(row.id, -1))
             earlier = fresh.get(row.id)
@@ -276,7 +278,7 @@ class VectorIndex:
         code = self._camera_code(row.camera)
         with self._view:
             self._kill_unlocked(row.id)
-            self._where[row.id] = (self._tail.serial, self._tail.append(row, code, vector))
+            self._where[row.id] = _place(self._tail.serial, self._tail.append(row, code, vector))
 
     def _append_sealed(self, rows: Sequence[IndexRow], vectors: npt.NDArray[np.float16]) -> None:
         """Many rows at once go past the tail."""
@@ -329,7 +331,7 @@ class VectorIndex:
 
     def _relocate(self, segment: Segment) -> None:
         for at, one in enumerate(segment.columns.ids.tolist()):
-            self._where[one.decode()] = (segment.serial, at)
+            self._where[one.decode()] = _place(segment.serial, at)
 
     def _kill(self, tracklet_id: str) -> int:
         with self._view:
@@ -339,9 +341,10 @@ class VectorIndex:
         place = self._where.pop(tracklet_id, None)
         if place is None:
             return 0
-        block = self._blocks()[place[0]]
-        block.alive[place[1]] = False
-        self._dead.append((self._begun, block, place[1]))
+        serial, row = _apart(place)
+        block = self._blocks()[serial]
+        block.alive[row] = False
+        self._dead.append((self._begun, block, row))
         self._wipe_unlocked()
         return 1
 
@@ -367,6 +370,16 @@ class VectorIndex:
     def _next_serial(self) -> int:
         self._serial += 1
         return self._serial
+
+
+def _place(serial: int, row: int) -> int:
+    """Where a row is, as one number."""
+    return serial << 32 | row
+
+
+def _apart(place: int) -> tuple[int, int]:
+    """Serial of the block, and row."""
+    return place >> 32, place & 0xFFFFFFFF
 
 
 def _top(found: Found, excluded: npt.NDArray[np.bytes_], k: int) -> SearchHits:
