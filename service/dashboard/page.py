@@ -18,6 +18,7 @@ from service.dashboard.desk import Desk
 from service.dashboard.elements import empty, link, quiet
 from service.dashboard.logo import LOGO
 from service.dashboard.pages.account import AccountPage
+from service.dashboard.pages.alerts import AlertsPage
 from service.dashboard.pages.audit import AuditPage
 from service.dashboard.pages.case import CasePage
 from service.dashboard.pages.cases import CasesPage
@@ -111,6 +112,13 @@ PLACES = (
             "/subjects/{one}": lambda tab, one, _: SubjectPage(tab.desk, tab.asking, one).build(),
             "/sightings/{one}": lambda tab, one, _: SightingPage(tab.desk, tab.asking, one).build(),
         },
+    ),
+    Place(
+        "/alerts",
+        strings.ALERTS,
+        "w",
+        Permission.ALERTS,
+        {"/alerts": lambda tab: AlertsPage(tab.desk, tab.asking).build()},
     ),
     Place(
         "/cases",

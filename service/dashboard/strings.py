@@ -443,3 +443,42 @@ EXPORT_STATES: Final = {
     "expired": "Expired.",
 }
 DOWNLOAD: Final = "Download, {size}"
+
+ALERTS: Final = "Alerts"
+ALERTS_WHICH: Final = "Which alerts"
+ALERTS_SHOWN: Final = {False: "Open", True: "Acknowledged", None: "All"}
+NO_ALERTS: Final = {
+    True: ("No open alerts", "When somebody who is watched for is seen, it appears here within seconds."),
+    False: ("No alerts", "Nothing has fired yet."),
+}
+SOUND: Final = "Sound"
+ALERT_WHY: Final = "{percent} likely, told from {threshold} on; compared {pair}."
+ALERT_REASON: Final = "Watched for because: {reason} ({owner})"
+ALERT_EXAMPLE: Final = "The example that it resembles"
+ALERT_NOTE: Final = "What was done, if you want to say"
+CLOCK_DOUBTED: Final = "The camera's clock is off, so the hours were judged by the server's."
+NOTED_BY: Final = "Acknowledged by {account}, {time}."
+ACKNOWLEDGE: Final = "Acknowledge"
+SEARCH_PERSON_SHORT: Final = "Search"
+WATCHED: Final = "Watched for"
+NOBODY_WATCHED: Final = "Nobody. Open a subject and choose “Watch for”."
+WATCH_STATES: Final = {
+    "watching": "watching",
+    "paused": "paused",
+    "expired": "expired",
+    "model-changed": "does not match: another model is in use, make it anew",
+    "not-calibrated": "does not match: the model gives no probabilities",
+    "model-loading": "waits for the model",
+    "owner-gone": "does not match: its owner is gone",
+    "owner-may-not": "does not match: its owner may not watch any more",
+    "out-of-scope": "does not match: its owner does not see its cameras or examples any more",
+}
+WATCH_RULE: Final = "from {percent} on, until {time}"
+WATCH: Final = "Watch for"
+WATCH_TEXT: Final = "Alerts appear on the Alerts page, on all cameras that you see now."
+WATCH_REASON: Final = "Reason"
+WATCH_LEAST: Final = {0.8: "80 % or more", 0.9: "90 % or more", 0.95: "95 % or more", 0.99: "99 % or more"}
+WATCH_DAYS: Final = {1: "1 day", 7: "7 days", 30: "30 days", 90: "90 days"}
+WATCH_FOR: Final = "For"
+END_WATCH: Final = "End"
+END_WATCH_SURE: Final = "Stop watching for {name}? Its alerts stay."

@@ -21,6 +21,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the application; see `support.dashboard_server`."""
+    return tmp_path_factory.mktemp("dashboard")
+
+
+@pytest.fixture(scope="session")
 def _port() -> int:
     return _free_port()
 
@@ -40,8 +46,7 @@ def provider(_port: int) -> Iterator[OidcProvider]:
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory, _port: int, provider: OidcProvider) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("dashboard")
+def address(folder: Path, _port: int, provider: OidcProvider) -> Iterator[str]:
     service = {
         "TAPETUM_OIDC_ISSUER": provider.issuer,
         "TAPETUM_OIDC_CLIENT_ID": CLIENT_ID,
@@ -73,7 +78,7 @@ def _serve(folder: Path, port: int, settings: dict[str, str]) -> Iterator[str]:
 
 
 def _wait_ready(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         assert server.poll() is None, "the server ended"
         try:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import APIRequestContext, Browser, Page, expect
 from support.api_world import PASSWORD
-from support.browsing import EIGHT_S, log_in, shoot
+from support.browsing import EIGHT_S, log_in, make, shoot
 
 # A page, and what is there when it is whole.
 PAGES = {
     "/": ".tp-card",
     "/search": ".tp-card",
     "/subjects": "h1",
+    "/alerts": "h1",
     "/cases": "h1",
     "/system": ".tp-table",
     "/users": ".tp-table",
@@ -86,6 +87,37 @@ def test_the_form_logs_in_and_leads_to_where_one_wanted_to_go(browser: Browser, 
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading", name="Engines in use")).to_be_visible(timeout=20_000)
     context.close()
+
+
+def test_whoever_is_watched_for_raises_an_alert_that_says_why(page: Page, address: str, folder: Path) -> None:
+    items = page.request.get(f"{address}/api/v1/tracklets?limit=500").json()["items"]
+    red = next(item for item in items if item["track_id"] == 1)
+    subject = make(page.request, address, "subjects", {"name": "Watched", "tracklet_ids": [red["id"]]})
+    page.goto(f"{address}/subjects/{subject}")
+    page.get_by_role("button", name="Watch for").click(timeout=20_000)
+    page.get_by_label("Reason").fill("Missing since noon")
+    page.get_by_role("dialog").get_by_role("button", name="Watch for").click()
+    expect(page.get_by_text("watching", exact=True)).to_be_visible(timeout=EIGHT_S)
+    expect(page.get_by_text("No open alerts")).to_be_visible()
+    (folder / "arrive").touch()
+    alert = page.locator(".tp-alert")
+    expect(alert).to_contain_text("likely, told from 90% on; compared day and night", timeout=30_000)
+    expect(alert).to_contain_text("Watched for because: Missing since noon (admin)")
+    expect(alert.get_by_alt_text("The example that it resembles")).to_be_visible()
+    shoot(page, "alerts")
+    assert _serious(page, "dark") == []
+    alert.get_by_role("button", name="Acknowledge").click()
+    page.get_by_label("What was done").fill("Sent somebody to the bay")
+    page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
+    expect(alert).to_have_count(0, timeout=EIGHT_S)
+    page.get_by_role("button", name="Acknowledged").click()
+    expect(alert).to_contain_text("Sent somebody to the bay", timeout=EIGHT_S)
+    page.get_by_role("button", name="End Watched").click()
+    page.get_by_role("dialog").get_by_role("button", name="End").click()
+    expect(page.get_by_text("Nobody. Open a subject")).to_be_visible(timeout=EIGHT_S)
+    page.request.delete(
+        f"{address}/api/v1/subjects/{subject}?revision=1", headers={"X-Tapetum-Request": "1", "Origin": address}
+    )
 
 
 def test_from_a_person_on_a_day_camera_to_a_timeline(page: Page, address: str) -> None:
@@ -197,19 +229,12 @@ def test_axe_finds_nothing_serious_on_any_page(browser: Browser, address: str, t
 
 def _deeper(request: APIRequestContext, address: str) -> dict[str, str]:
     """A sighting, a search, a subject and a case, and what is on their pages when they are whole."""
-
-    def make(path: str, data: dict[str, Any]) -> str:
-        headers = {"X-Tapetum-Request": "1", "Origin": address}
-        answer = request.post(f"{address}/api/v1/{path}", data=data, headers=headers)
-        assert answer.ok, answer.text()
-        return str(answer.json().get("id"))
-
     one = request.get(f"{address}/api/v1/tracklets?limit=1").json()["items"][0]["id"]
-    search = make("searches", {"examples": [{"tracklet_id": one}]})
+    search = make(request, address, "searches", {"examples": [{"tracklet_id": one}]})
     there = request.get(f"{address}/api/v1/subjects").json()["items"]
-    subject = there[0]["id"] if there else make("subjects", {"tracklet_ids": [one]})
-    case = make("cases", {"title": "Bicycles"})
-    make(f"cases/{case}/pins", {"tracklet_ids": [one], "subject_ids": [subject]})
+    subject = there[0]["id"] if there else make(request, address, "subjects", {"tracklet_ids": [one]})
+    case = make(request, address, "cases", {"title": "Bicycles"})
+    make(request, address, f"cases/{case}/pins", {"tracklet_ids": [one], "subject_ids": [subject]})
     return {
         f"/sightings/{one}": ".tp-strip",
         f"/search/{search}": ".tp-rank",

@@ -233,7 +233,10 @@ def test_the_socket_brings_pictures_of_watched_cameras_only(world: World, api: T
     _until(lambda: live_camera not in world.services.live.watched)  # a closed tab frees its streams
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"watch": 1}', '{"watch": [1]}', '{"watch": ["' + "a" * 9000 + '"]}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"watch": 1}', '{"watch": [], "every_s": 61}', '{"watch": [1]}', '{"watch": ["' + "a" * 9000 + '"]}'],
+)
 def test_the_socket_hangs_up_on_nonsense(api: TestClient, text: str) -> None:
     with api.websocket_connect("/api/v1/live") as socket:
         socket.send_text(text)

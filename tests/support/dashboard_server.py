@@ -1,7 +1,8 @@
 """Runs the whole application with a seeded gallery and two live cameras, for a browser to look at.
 
 ``python dashboard_server.py FOLDER PORT [VIDEO]``. The pictures are painted, or taken from a video when one is
-given; everything between them and the browser is real.
+given; everything between them and the browser is real. While a file ``arrive`` lies in the folder, the red walker
+comes by once more, now and at night.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import uvicorn
-from support.api_world import COLOURS, PASSWORD, World, foreseeable_loaders, person_picture, record_of, world_in
+from support.api_world import (
+    CALIBRATION,
+    COLOURS,
+    PASSWORD,
+    World,
+    foreseeable_loaders,
+    person_picture,
+    record_of,
+    world_in,
+)
 
 from models.types import Modality
 from pipeline.camera import CameraConfig, CameraHealth, CameraState, LiveBox
@@ -78,7 +88,7 @@ def painted(step: int) -> tuple[Image, list[tuple[tuple[float, float, float, flo
     return image, found
 
 
-def show_live(world: World, first: dict[str, str], stop: threading.Event, video: str | None) -> None:
+def show_live(world: World, first: dict[str, str], stop: threading.Event, video: str | None, arrive: Path) -> None:
     """What a worker does all the time: pictures with boxes, and reports."""
     view = RedisLiveView(world.services.redis)
     board = RedisCameraBoard(world.services.redis, "test-worker", 8)
@@ -93,6 +103,11 @@ def show_live(world: World, first: dict[str, str], stop: threading.Event, video:
                 continue
             image, found = np.asarray(frame, np.uint8), painted(step)[1]
         now = datetime.now(UTC)
+        if arrive.exists():
+            arrive.unlink()
+            media = world.services.media
+            late = record_of(media, "red", number=41, camera="loading", modality=Modality.INFRARED, started_at=now)
+            world.services.gallery.put(late)
         # The last walker has only just come: not searchable yet.
         boxes = [LiveBox(box, i + 1, 0.9, first[colour] if i < 3 else None) for i, (box, colour) in enumerate(found)]
         for camera_id, _, modality, state in CAMERAS:
@@ -123,11 +138,11 @@ def main(folder: str, port: str, video: str | None = None, crops: str | None = N
         files = sorted(Path(crops).glob("*.png"))
         for i, colour in enumerate(COLOURS):
             pictures[colour] = [np.asarray(cv2.imread(str(f)), np.uint8) for f in files[i::4]]
-    with world_in(Path(folder), loaders=foreseeable_loaders(), dashboard=True) as world:
+    with world_in(Path(folder), loaders=foreseeable_loaders(calibration=CALIBRATION), dashboard=True) as world:
         first = seed(world, pictures)
         world.services.accounts.add("watcher", PASSWORD, Role.VIEWER, ["gate"])
         stop = threading.Event()
-        painter = threading.Thread(target=show_live, args=(world, first, stop, video))
+        painter = threading.Thread(target=show_live, args=(world, first, stop, video, Path(folder) / "arrive"))
         painter.start()
         try:
             uvicorn.run(world.app, host="127.0.0.1", port=int(port), log_level="warning", timeout_graceful_shutdown=1)

@@ -14,6 +14,7 @@ from service.dashboard.elements import answer_of, ask_first, badge, empty, facts
 from service.dashboard.pending_view import show_pending
 from service.dashboard.pin_dialog import pin_to_case
 from service.dashboard.timeline_view import chart_of, told_transition
+from service.dashboard.watch_dialog import watch_for
 from service.dashboard.wording import span, subject_name
 from service.search import MAX_EXAMPLES, Example
 from service.security.access import Permission
@@ -89,6 +90,8 @@ class SubjectPage:
             ui.element("span").classes("tp-grow")
             if self._desk.may(Permission.SEARCH) and timeline.sightings:
                 primary(strings.FIND_MORE, lambda: self._find_more(timeline), icon="person_search")
+            if self._desk.may(Permission.WATCHLISTS) and timeline.sightings:
+                plain(strings.WATCH, lambda: watch_for(self._desk, subject), icon="notifications")
             if self._desk.may(Permission.CASES):
                 plain(strings.PIN, lambda: pin_to_case(self._desk, subject_ids=[subject.id]), icon="push_pin")
             if self._desk.may(Permission.SUBJECTS):
