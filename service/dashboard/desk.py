@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
 
@@ -50,10 +51,12 @@ class Desk:
         return self.scoped.access.may(permission)
 
     async def learn_zone(self) -> None:
-        """Ask the connected browser for the operator's zone."""
+        """Ask the connected browser for the operator's zone; one that does not say so is shown UTC, with its offset."""
         try:
-            zone, offset = await ui.run_javascript(_ZONE, timeout=5.0)
-            self.clock = Clock.of(zone, offset)
+            with contextlib.suppress(TimeoutError):
+                found = await ui.run_javascript(_ZONE, timeout=20.0)
+                if isinstance(found, list) and len(found) == 2:  # None: the tab is closed already
+                    self.clock = Clock.of(*found)
         finally:
             self._ready.set()
 

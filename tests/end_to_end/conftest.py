@@ -91,6 +91,7 @@ def _wait_ready(url: str, server: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=20_000)  # a machine may be slow; nothing here is about speed
     program = shutil.which("chromium") or "/usr/bin/chromium"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
@@ -103,6 +104,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iter
     """A logged-in page; at the end nothing may have been complained about in the console."""
     width, height = SIZES[getattr(request, "param", "1280x720")]
     context = browser.new_context(viewport={"width": width, "height": height}, timezone_id="Europe/Berlin")
+    context.set_default_navigation_timeout(120_000)
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
@@ -110,7 +112,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iter
     page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else complaints.append(r.url))
     log_in(context, address)
     page.goto(address)
-    expect(page.locator(".tp-card").first).to_be_visible(timeout=20_000)
+    expect(page.locator(".tp-card").first).to_be_visible(timeout=60_000)
     yield page
     context.close()
     # Chromium itself writes down every refused request; a test that causes one says so.
