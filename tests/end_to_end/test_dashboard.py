@@ -147,8 +147,8 @@ def test_matches_are_judged_by_key_and_the_answer_is_shared_by_its_address(page:
     expect(page.locator(".tp-group").first).to_contain_text("best >99%")
     # Filters make another search, which takes over what was thought of the matches that are in it too.
     page.get_by_role("button", name="Day or night").click()
-    page.get_by_text("Night only").click()
-    expect(page.locator(".tp-card .tp-visible")).to_have_count(0, timeout=EIGHT_S)
+    page.get_by_text("Day only").click()
+    expect(page.locator(".tp-card .tp-infrared")).to_have_count(0, timeout=EIGHT_S)
     expect(page.get_by_role("heading", name="Confirmed 1")).to_be_visible()
     page.get_by_role("button", name="Take back").first.click()
     expect(page.get_by_role("heading", name="Confirmed 1")).to_have_count(0, timeout=EIGHT_S)
