@@ -32,7 +32,7 @@ from service.camera_board import CameraConflictError, CameraExistsError
 from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
 from service.security.access import Permission
 
-__all__ = ["CameraIdPath", "add_camera_config", "router"]
+__all__ = ["CameraIdPath", "add_camera_config", "change_camera_config", "router", "test_address", "try_camera"]
 
 router = APIRouter(prefix="/cameras", tags=["cameras"], responses=PROBLEM_RESPONSES)
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such camera."}}
@@ -99,7 +99,7 @@ async def get_camera(scoped: Viewing, camera_id: str = CameraIdPath) -> Camera:
 @router.patch("/{camera_id}", operation_id="change_camera", summary="Change a camera", responses=NOT_FOUND)
 async def change_camera(change: CameraChange, scoped: ManagingCameras, camera_id: str = CameraIdPath) -> Camera:
     """Only the fields given change; the worker connects again where it must."""
-    config = await run_in_threadpool(_change, scoped, camera_id, change)
+    config = await run_in_threadpool(change_camera_config, scoped, camera_id, change)
     return shown(scoped, config, None)
 
 
@@ -143,7 +143,8 @@ def add_camera_config(scoped: Scoped, camera: CameraCreate) -> CameraConfig:
         raise _refused(error) from None
 
 
-def _change(scoped: Scoped, camera_id: str, change: CameraChange) -> CameraConfig:
+def change_camera_config(scoped: Scoped, camera_id: str, change: CameraChange) -> CameraConfig:
+    """Check and save what a change gives. Raises ProblemError 404, 409 or 422."""
     scoped.camera(camera_id)  # whether it is there comes before whether the change makes sense
     given = change.given()
     for name in ("include", "exclude"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TypeVar, cast
 
 from nicegui import run, ui
@@ -66,20 +66,13 @@ class Desk:
 
     async def ask(self, question: Callable[[], T]) -> T:
         """Run a question to the store in a thread. Raises Unanswered."""
-        try:
+        with _in_words():
             return cast(T, await run.io_bound(question))
-        except ProblemError as error:
-            raise Unanswered(str(error.detail), missing=error.status_code == 404) from None
-        except (GalleryUnavailable, RedisError):
-            raise Unanswered(strings.STORE_AWAY) from None
-        except AuditUnavailable:
-            raise Unanswered(strings.NOT_RECORDED) from None
-        except AccessDenied:
-            raise Unanswered(strings.NOT_ALLOWED) from None
-        except (AccountError, TokenError) as error:
-            raise Unanswered(str(error)) from None
-        except ValidationError as error:
-            raise Unanswered(str(error.errors(include_input=False)[0]["msg"])) from None
+
+    async def wait_for(self, answer: Awaitable[T]) -> T:
+        """Like `ask`, for what does not block. Raises Unanswered."""
+        with _in_words():
+            return await answer
 
     async def try_to(self, action: Callable[[], T]) -> T | None:
         """Like `ask`, for what somebody clicked: why it did not work is told in passing, and None returned."""
@@ -92,3 +85,22 @@ class Desk:
     async def camera_names(self) -> Mapping[str, str]:
         """Names by id of the cameras in scope. Raises Unanswered."""
         return await self.ask(self.scoped.camera_names) or {}
+
+
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """Turns what may go wrong into a sentence. Raises Unanswered."""
+    try:
+        yield
+    except ProblemError as error:
+        raise Unanswered(str(error.detail), missing=error.status_code == 404) from None
+    except (GalleryUnavailable, RedisError):
+        raise Unanswered(strings.STORE_AWAY) from None
+    except AuditUnavailable:
+        raise Unanswered(strings.NOT_RECORDED) from None
+    except AccessDenied:
+        raise Unanswered(strings.NOT_ALLOWED) from None
+    except (AccountError, TokenError) as error:
+        raise Unanswered(str(error)) from None
+    except ValidationError as error:
+        raise Unanswered(str(error.errors(include_input=False)[0]["msg"])) from None

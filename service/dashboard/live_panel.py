@@ -10,7 +10,6 @@ from nicegui import run, ui
 
 from service.api.scoped import Scoped
 from service.dashboard import strings
-from service.dashboard.cameras_dialog import CamerasDialog
 from service.dashboard.components import LiveWall
 from service.dashboard.elements import heading, primary, quiet
 from service.dashboard.wording import camera_tile
@@ -23,12 +22,10 @@ SLOW_S = 3.0
 
 
 class LivePanel:
-    """Built in place. `on_person` gets the id of a clicked person's sighting; `cameras` is None for who may not."""
+    """Built in place. `on_person` gets the id of a clicked person's sighting."""
 
-    def __init__(
-        self, scoped: Scoped, *, on_person: Callable[[str], Awaitable[None]], cameras: CamerasDialog | None
-    ) -> None:
-        on_add = cameras.open_add if cameras is not None and scoped.access.may(Permission.ADD_CAMERAS) else None
+    def __init__(self, scoped: Scoped, *, on_person: Callable[[str], Awaitable[None]]) -> None:
+        may_add = scoped.access.may(Permission.ADD_CAMERAS)
         self._scoped = scoped
         self._on_person = on_person
         with ui.element("div").classes("tp-line"):
@@ -41,15 +38,13 @@ class LivePanel:
             self._low.props["title"] = strings.LOW_BANDWIDTH_TITLE
             whole = quiet(strings.FULL_SCREEN, icon="fullscreen")
             whole.on("click", js_handler="(e) => e.target.closest('section').requestFullscreen()")
-            if cameras is not None:
-                quiet(strings.CAMERAS, cameras.open, icon="videocam")
         self._wall = LiveWall(socket_path="/api/v1/live", on_person=self._picked)
         with ui.element("div").classes("tp-empty") as self._empty:
             ui.icon("videocam", size="36px")
             ui.html(f"<strong>{strings.NO_CAMERAS}</strong>", sanitize=False)
-            ui.label(strings.NO_CAMERAS_TEXT if on_add is not None else strings.NO_CAMERAS_FOR_YOU)
-            if on_add is not None:
-                primary(strings.ADD_CAMERA, on_add, icon="add")
+            ui.label(strings.NO_CAMERAS_TEXT if may_add else strings.NO_CAMERAS_FOR_YOU)
+            if may_add:
+                primary(strings.ADD_CAMERA, lambda: ui.navigate.to("/cameras"), icon="add")
         self._empty.set_visibility(False)
 
     def _switch(self) -> None:

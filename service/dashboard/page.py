@@ -20,6 +20,7 @@ from service.dashboard.logo import LOGO
 from service.dashboard.pages.account import AccountPage
 from service.dashboard.pages.alerts import AlertsPage
 from service.dashboard.pages.audit import AuditPage
+from service.dashboard.pages.cameras import CamerasPage
 from service.dashboard.pages.case import CasePage
 from service.dashboard.pages.cases import CasesPage
 from service.dashboard.pages.live import LivePage
@@ -130,6 +131,7 @@ PLACES = (
             "/cases/{one}": lambda tab, one, _: CasePage(tab.desk, one).build(),
         },
     ),
+    Place("/cameras", strings.CAMERAS, "v", Permission.VIEW, {"/cameras": lambda tab: CamerasPage(tab.desk).build()}),
     Place("/system", strings.SYSTEM, "y", Permission.SYSTEM, {"/system": lambda tab: SystemPage(tab.desk).build()}),
     Place("/users", strings.USERS, "p", Permission.USERS, {"/users": lambda tab: UsersPage(tab.desk).build()}),
     Place("/audit", strings.AUDIT, "a", Permission.AUDIT, {"/audit": lambda tab: AuditPage(tab.desk).build()}),

@@ -292,9 +292,36 @@ CAMERA_URL: Final = "Stream address"
 CAMERA_URL_HINT: Final = "rtsp://user:password@address/path. The password is never shown again."
 CAMERA_LIGHT: Final = "Day or night"
 CAMERA_LIGHTS: Final = {"": "Judge every picture", "visible": "Always day", "infrared": "Always night"}
+CAMERA_FPS: Final = "At most so many pictures a second"
+CAMERA_LEAST_HEIGHT: Final = "Ignore people smaller than (px)"
+CAMERA_KEEP: Final = "Keep sightings for (days)"
+CAMERA_PLAN: Final = "Plan, such as a floor"
+CAMERA_PLACE: Final = {"x_m": "x (m)", "y_m": "y (m)", "latitude": "Latitude", "longitude": "Longitude"}
+CAMERA_ENABLED: Final = "Switched on"
+CAMERA_DEFAULT: Final = "as the settings say"
+CAMERA_LIST_COLUMNS: Final = (
+    "Camera",
+    "Place",
+    "Light",
+    "State",
+    "Analysed/s",
+    "Last picture",
+    "Reconnects",
+    "Frames not analysed",
+    "Clock",
+)
+CAMERA_AGO: Final = "{time} ago"
+CAMERA_LIGHT_NOW: Final = {"visible": "Day", "infrared": "Night"}
+CAMERA_ON_PLAN: Final = "{plan}{x:g}, {y:g} m"
+CAMERA_TEST: Final = "Test {camera}"
+CAMERA_CHANGE: Final = "Change {camera}"
+CAMERA_REMOVE: Final = "Remove {camera}"
+CAMERA_CHANGED: Final = "{camera} was changed."
 TEST: Final = "Test"
 TESTING: Final = "Connecting to the camera"
 TEST_OK: Final = "The camera answers"
+TEST_PICTURE: Final = "Its first picture"
+TEST_CLOCK: Final = "Its clock differs by {offset:+.1f} s"
 TEST_FAILED: Final = "The camera cannot be used"
 SAVE: Final = "Add camera"
 SAVED: Final = "{camera} was added."

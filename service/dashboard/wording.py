@@ -16,7 +16,18 @@ from service.search import Match
 from service.search_store import VerdictKind
 from service.subjects import Subject
 
-__all__ = ["Clock", "camera_tile", "likelihood", "sighting_card", "size", "span", "subject_name", "thumbnail"]
+__all__ = [
+    "Clock",
+    "camera_tile",
+    "likelihood",
+    "reasons",
+    "report_of",
+    "sighting_card",
+    "size",
+    "span",
+    "subject_name",
+    "thumbnail",
+]
 
 REPORT_LASTS_S = 10.0
 _SPANS = (
@@ -79,15 +90,19 @@ def _offset(local: datetime) -> str:
     return f"{text[:3]}:{text[3:5]}"
 
 
+def report_of(config: CameraConfig, health: CameraHealth | None, now: datetime) -> tuple[str, CameraHealth | None]:
+    """A camera's state, one of `strings.STATES`, and its worker's report where there is a recent one."""
+    if not config.enabled:
+        return CameraState.DISABLED.value, None
+    if health is None or (now - health.updated_at).total_seconds() >= REPORT_LASTS_S:
+        return "waiting", None
+    return health.state.value, health
+
+
 def camera_tile(scoped: Scoped, config: CameraConfig, health: CameraHealth | None, now: datetime) -> dict[str, Any]:
     """What a tile of the live wall shows."""
-    state = "waiting"
-    if not config.enabled:
-        state = CameraState.DISABLED.value
-    elif health is not None and (now - health.updated_at).total_seconds() < REPORT_LASTS_S:
-        state = health.state.value
+    state, reported = report_of(config, health, now)
     text, icon = strings.STATES[state]
-    reported = health if state not in ("waiting", "disabled") else None
     return {
         "id": config.id,
         "name": config.name,
@@ -98,6 +113,11 @@ def camera_tile(scoped: Scoped, config: CameraConfig, health: CameraHealth | Non
         "modality": reported.modality.value if reported and reported.modality else None,
         "fps": f"{reported.analysed_fps:.0f} fps" if reported and reported.analysed_fps >= 0.5 else "",
     }
+
+
+def reasons(counts: Mapping[str, int]) -> str:
+    """What was left out and why: ``no_time 12, too_small 3`` in words."""
+    return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in sorted(counts.items()) if count)
 
 
 def likelihood(probability: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -46,12 +47,14 @@ def provider(_port: int) -> Iterator[OidcProvider]:
 
 
 @pytest.fixture(scope="session")
-def address(folder: Path, _port: int, provider: OidcProvider) -> Iterator[str]:
+def address(folder: Path, _port: int, provider: OidcProvider, clip: Path) -> Iterator[str]:
     service = {
         "TAPETUM_OIDC_ISSUER": provider.issuer,
         "TAPETUM_OIDC_CLIENT_ID": CLIENT_ID,
         "TAPETUM_OIDC_CLIENT_SECRET": CLIENT_SECRET,
         "TAPETUM_OIDC_REDIRECT_URL": provider.redirect_url,
+        "TAPETUM_CAMERA_ALLOW_LOOPBACK": "true",
+        "TAPETUM_CAMERA_FILE_ROOTS": json.dumps([str(clip.parent)]),
         "TAPETUM_OIDC_GRANTS": '{"cctv": {"role": "admin", "cameras": "*"}}',
     }
     yield from _serve(folder, _port, service)

@@ -18,6 +18,7 @@ PAGES = {
     "/subjects": "h1",
     "/alerts": "h1",
     "/cases": "h1",
+    "/cameras": ".tp-table .tp-state",
     "/system": ".tp-table",
     "/users": ".tp-table",
     "/audit": ".tp-audit tbody tr",

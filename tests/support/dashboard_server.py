@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from support.api_world import (
 from models.types import Modality
 from pipeline.camera import CameraConfig, CameraHealth, CameraState, LiveBox
 from pipeline.types import Image
+from service.api.loading import real_loaders
 from service.camera_board import RedisCameraBoard
 from service.live import RedisLiveView
 from service.security import Role
@@ -124,6 +126,9 @@ def show_live(world: World, first: dict[str, str], stop: threading.Event, video:
                         error="The camera stopped answering." if state is CameraState.RECONNECTING else None,
                         analysed_fps=6.0 if state is CameraState.LIVE else 0.0,
                         decoded_fps=10.0,
+                        last_frame_at=now - timedelta(seconds=0 if state is CameraState.LIVE else 90),
+                        reconnects=3 if state is CameraState.RECONNECTING else 0,
+                        frames_skipped={"too_late": 12},
                         modality=modality,
                     )
                     for camera_id, _, modality, state in CAMERAS
@@ -139,6 +144,8 @@ def main(folder: str, port: str, video: str | None = None, crops: str | None = N
         for i, colour in enumerate(COLOURS):
             pictures[colour] = [np.asarray(cv2.imread(str(f)), np.uint8) for f in files[i::4]]
     with world_in(Path(folder), loaders=foreseeable_loaders(calibration=CALIBRATION), dashboard=True) as world:
+        # What somebody looks at by the page is looked at for real.
+        world.services.loaders = replace(world.services.loaders, probe=real_loaders(world.settings).probe)
         first = seed(world, pictures)
         world.services.accounts.add("watcher", PASSWORD, Role.VIEWER, ["gate"])
         stop = threading.Event()

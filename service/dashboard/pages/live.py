@@ -6,12 +6,10 @@ from nicegui import ui
 
 from service.dashboard import strings
 from service.dashboard.asking import Asking
-from service.dashboard.cameras_dialog import CamerasDialog
 from service.dashboard.desk import Desk
 from service.dashboard.elements import heading
 from service.dashboard.latest import LatestSightings
 from service.dashboard.live_panel import LivePanel
-from service.security.access import Permission
 
 __all__ = ["LivePage"]
 
@@ -27,17 +25,13 @@ class LivePage:
 
     async def build(self) -> None:
         scoped = self._desk.scoped
-        may_list = self._desk.may(Permission.MANAGE_CAMERAS) or self._desk.may(Permission.ADD_CAMERAS)
-        cameras = CamerasDialog(scoped) if may_list else None
         with ui.element("div").classes("tp-halves"):
             with ui.element("section").classes("tp-panel").props(f'aria-label="{strings.LIVE}"'):
-                live = LivePanel(scoped, on_person=self._asking.search_tracklet, cameras=cameras)
+                live = LivePanel(scoped, on_person=self._asking.search_tracklet)
             with ui.element("section").classes("tp-panel").props(f'aria-label="{strings.LATEST}"'):
                 with ui.element("div").classes("tp-line"):
                     heading(strings.LATEST, level=2)
                 latest = LatestSightings(self._desk, LATEST, on_search=self._asking.search_tracklet)
-        if cameras is not None:
-            cameras.on_change = live.refresh
         await self._desk.ready()
         await live.refresh()
         await latest.refresh()

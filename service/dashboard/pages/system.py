@@ -15,7 +15,7 @@ from service.api.system import read_system
 from service.dashboard import strings
 from service.dashboard.desk import Desk, Unanswered
 from service.dashboard.elements import empty, facts, heading, table
-from service.dashboard.wording import size, span
+from service.dashboard.wording import reasons, size, span
 from service.security.access import Permission
 
 __all__ = ["SystemPage"]
@@ -179,12 +179,8 @@ def _camera(config: CameraConfig, health: CameraHealth | None) -> list[str]:
         f"{health.decoded_fps:.1f}",
         f"{health.latency_p95_s * 1000:.0f} ms" if health.latency_p95_s is not None else "",
         f"{health.tracklets:,}",
-        _reasons(health.frames_skipped),
+        reasons(health.frames_skipped),
         f"{health.reconnects:,}",
-        _reasons(health.tracklets_refused),
+        reasons(health.tracklets_refused),
         f"{health.clock_offset_s:+.1f} s" if health.clock_offset_s is not None else "",
     ]
-
-
-def _reasons(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in sorted(counts.items()) if count)

@@ -1,0 +1,72 @@
+"""The page of cameras: what an administrator does there, and what a viewer sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect
+from support.browsing import EIGHT_S, log_in, shoot
+
+
+def test_an_administrator_tries_adds_changes_and_removes_a_camera(page: Page, address: str, clip: Path) -> None:
+    page.goto(f"{address}/cameras")
+    gate = page.get_by_role("row", name="Main gate rtsp://***@192.168.1.20:554/gate", exact=False).first
+    expect(gate).to_contain_text("Live", timeout=20_000)
+    expect(gate).to_contain_text("6.0")
+    expect(gate).to_contain_text("too late 12")
+    away = page.get_by_role("row", name="Car park north")
+    expect(away).to_contain_text("The camera stopped answering.")
+    expect(away).to_contain_text("1 min 30 s ago")
+    shoot(page, "cameras")
+    page.get_by_role("button", name="Add a camera").click()
+    page.get_by_role("button", name="Add camera").click()
+    expect(page.get_by_role("alert").filter(has_text="Name: ")).to_be_visible(timeout=EIGHT_S)
+    page.get_by_label("Name").fill("Side <b>door</b>")
+    page.get_by_label("Stream address").fill("rtsp://u:geheim@127.0.0.1:9/x")
+    page.get_by_role("button", name="Test", exact=True).click()
+    expect(page.get_by_text("The camera cannot be used")).to_be_visible(timeout=20_000)
+    expect(page.locator(".tp-test .tp-error").last).to_contain_text("127.0.0.1:9")
+    expect(page.locator(".tp-test")).not_to_contain_text("geheim")
+    shoot(page, "camera-fails")
+    page.get_by_label("Stream address").fill(str(clip))
+    page.get_by_role("button", name="Test", exact=True).click()
+    expect(page.get_by_text("The camera answers")).to_be_visible(timeout=20_000)
+    expect(page.locator(".tp-test")).to_contain_text("320 × 240 h264")
+    first = page.get_by_alt_text("Its first picture")
+    assert first.evaluate("i => i.decode().then(() => i.naturalWidth)") == 320
+    shoot(page, "camera-works")
+    page.get_by_role("button", name="Add camera").click()
+    row = page.get_by_role("row", name="Side <b>door</b>")
+    expect(row).to_contain_text("Waiting for a worker", timeout=EIGHT_S)
+    page.get_by_role("button", name="Change Side").click()
+    page.get_by_label("Ignore people smaller than (px)").fill("0")
+    page.get_by_role("button", name="Keep", exact=True).click()
+    expect(page.get_by_role("alert").filter(has_text="Ignore people smaller")).to_be_visible(timeout=EIGHT_S)
+    page.get_by_label("Ignore people smaller than (px)").fill("40")
+    page.get_by_label("Plan, such as a floor").fill("Yard")
+    page.get_by_label("x (m)").fill("3.5")
+    page.get_by_label("y (m)").fill("8")
+    page.get_by_role("button", name="Keep", exact=True).click()
+    expect(row).to_contain_text("Yard: 3.5, 8 m", timeout=EIGHT_S)
+    saved = {c["name"]: c for c in page.request.get(f"{address}/api/v1/cameras").json()["items"]}["Side <b>door</b>"]
+    assert (saved["min_height_px"], saved["url"]) == (40, str(clip))
+    assert saved["position"] == {"x_m": 3.5, "y_m": 8.0, "plan": "Yard", "latitude": None, "longitude": None}
+    page.get_by_role("button", name="Remove Side").click()
+    page.get_by_role("button", name="Remove", exact=True).click()
+    expect(row).to_have_count(0, timeout=EIGHT_S)
+
+
+def test_a_viewer_sees_how_the_cameras_are_and_nothing_to_do(browser: Browser, address: str) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    received: list[str] = []
+    page = context.new_page()
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(str(frame))))
+    log_in(context, address, "watcher")
+    page.goto(f"{address}/cameras")
+    rows = page.locator(".tp-table tbody tr")
+    expect(rows).to_have_count(1, timeout=20_000)
+    expect(rows).to_contain_text("Main gate")
+    expect(rows).to_contain_text("Live")
+    expect(page.locator(".tp-main button")).to_have_count(0)
+    assert "192.168.1.20" not in page.content() + "".join(received)
+    context.close()
