@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
@@ -16,7 +17,7 @@ def test_an_administrator_tries_adds_changes_and_removes_a_camera(page: Page, ad
     expect(gate).to_contain_text("too late 12")
     away = page.get_by_role("row", name="Car park north")
     expect(away).to_contain_text("The camera stopped answering.")
-    expect(away).to_contain_text("1 min 30 s ago")
+    expect(away).to_contain_text(re.compile(r"1 min 3\d s ago"))
     shoot(page, "cameras")
     page.get_by_role("button", name="Add a camera").click()
     page.get_by_role("button", name="Add camera").click()
