@@ -9,13 +9,12 @@ from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Response
-from pydantic import AwareDatetime
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from service.alerts import Alert
 from service.api.access import ManagingWatchlist, SeeingAlerts, StreamingAlerts
-from service.api.schema import CameraId
+from service.api.schema import CameraId, Moment
 from service.api.schema_alerts import AcknowledgementRequest, AlertInfo, AlertList
 from service.api.scoped import Scoped
 from service.api.watchlist import ULID_PATTERN
@@ -40,8 +39,8 @@ async def list_alerts(
     camera: Annotated[CameraId | None, Query(description="Only of this camera.")] = None,
     entry: Annotated[str | None, Query(pattern=ULID_PATTERN, description="Only of this entry.")] = None,
     acknowledged: Annotated[bool | None, Query(description="Only those that are, or are not.")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Raised at or after, with offset.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Raised at or before, with offset.")] = None,
+    since: Annotated[Moment | None, Query(description="Raised at or after, with offset.")] = None,
+    until: Annotated[Moment | None, Query(description="Raised at or before, with offset.")] = None,
 ) -> AlertList:
     def read() -> AlertList:
         page = scoped.alerts.page(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, time
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.types import Modality
 from service.alerts import Hours, WatchState
-from service.api.schema import CameraId, Changes, Closed, PlainText, SearchExample, TrackletId
+from service.api.schema import CameraId, Changes, Closed, Moment, PlainText, SearchExample, TrackletId
 from service.search import Pair
 
 __all__ = [
@@ -60,7 +60,7 @@ class WatchHours(Closed):
 
 
 Expiry = Annotated[
-    AwareDatetime, Field(description="With offset; at most 366 days ahead.", examples=["2026-12-24T18:00:00+01:00"])
+    Moment, Field(description="With offset; at most 366 days ahead.", examples=["2026-12-24T18:00:00+01:00"])
 ]
 
 
