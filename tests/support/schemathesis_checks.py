@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import schemathesis
@@ -15,7 +14,6 @@ class Session:
     """The session in a file: changes of accounts end sessions, and the test opens others."""
 
     def get(self, case: schemathesis.Case, context: schemathesis.AuthContext) -> str:
-        time.sleep(0.1)  # asked for after a 401; the test looks twenty times a second whether the session lives
         return Path(os.environ["TAPETUM_TEST_SESSION"]).read_text(encoding="utf-8")
 
     def set(self, case: schemathesis.Case, data: str, context: schemathesis.AuthContext) -> None:
