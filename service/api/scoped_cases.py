@@ -95,7 +95,8 @@ class ScopedCases:
         case_id = id_for(self.services.redis, owner.account, "case", key, request)
         case = Case(case_id, title, CaseState.OPEN, owner, self._members(members), now, now)
         with self._recorded("case.add", case_id, title=title, members=list(members)):
-            return self.services.cases.add(case)
+            made, new = self.services.cases.add(case)
+        return self.get(made.id), new  # by an old key it may be somebody else's by now
 
     def change(
         self,

@@ -54,9 +54,8 @@ class ScopedExports:
             created_at=now,
             expires_at=now + timedelta(days=self.services.settings.export_days),
         )
-        there = self.services.exports.get(export.id)
-        if there is not None:
-            return there, False
+        if self.services.exports.get(export.id) is not None:
+            return self.get(case.id, export.id), False
         under_way = [e for e in self.services.exports.all() if e.account == account and e.state in UNDER_WAY]
         if len(under_way) >= MAX_UNDER_WAY:
             raise ProblemError(409, "too-many", f"{MAX_UNDER_WAY} of your exports are still being made.")
@@ -109,5 +108,7 @@ class ScopedExports:
 
     def _sees(self, export: Export) -> bool:
         """Whether it is one's own, or one leads all cases, and sees every camera in it."""
-        mine = export.account == self._access.account or self.scoped.cases.over_all
+        mine = self.scoped.cases.over_all or (
+            export.account == self._access.account and export.created_at >= self.services.accounts.born(export.account)
+        )
         return mine and all(self._access.sees(camera) for camera in export.cameras or ())

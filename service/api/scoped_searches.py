@@ -171,9 +171,7 @@ class ScopedSearches:
         return search.account == self._access.account and search.created_at >= self._born()
 
     def _born(self) -> datetime:
-        """When the account was made: what is older belonged to another of the same name."""
-        account = self.services.accounts.get(self._access.account)
-        return account.created_at if account is not None else datetime.max.replace(tzinfo=UTC)
+        return self.services.accounts.born(self._access.account)
 
     def _state(self, search: StoredSearch) -> SearchState:
         searcher = self.services.searcher

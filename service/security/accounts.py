@@ -10,6 +10,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -76,7 +77,7 @@ class Account:
 
     Attributes:
         cameras: ids it may see; None for all.
-        password_id: changes with every password; API tokens end with it.
+        password_id: changes with every password, and when the login service grants nothing; API tokens end with it.
         stamp: changes with every change of the account; sessions and sockets end with it.
         identity: who it is at the login service; such an account has no password, and its role and cameras come from
             there with every login. None for one that logs in with a password.
@@ -125,6 +126,11 @@ class AccountStore:
     def list(self) -> list[Account]:
         """All accounts by name."""
         return sorted((_read(text) for text in self._redis.hvals(ACCOUNTS)), key=lambda account: account.name)
+
+    def born(self, name: str) -> datetime:
+        """When an account was made: what is older belonged to another of the same name, and so does all without one."""
+        account = self.get(name)
+        return account.created_at if account is not None else datetime.max.replace(tzinfo=UTC)
 
     def verify(self, typed: str, password: str) -> Account | None:
         """The active account if name and password are right, else None: every mistake takes the same time."""
@@ -195,9 +201,9 @@ class AccountStore:
         Raises:
             AccountError: the name cannot be one, or is taken by an account that is not theirs.
         """
-        for account in self.list():
-            if account.identity == identity.key:
-                return replace(account, role=identity.role, cameras=_scope(identity.cameras))
+        there = self._bound_to(identity.key)
+        if there is not None:
+            return replace(there, role=identity.role, cameras=_scope(identity.cameras))
         name, now = account_name(identity.name), datetime.now(UTC)
         if name == ADMIN or self.get(name) is not None:
             raise AccountExists(f"There is an account “{name}” already, which logs in another way.")
@@ -214,6 +220,16 @@ class AccountStore:
         if (there.role, there.cameras) == (account.role, account.cameras):
             return there
         return self._edit(account.name, lambda old: replace(old, role=account.role, cameras=account.cameras), None)
+
+    def end_logins(self, identity: str) -> None:
+        """Sessions and API tokens of somebody at the login service end, if they have an account; it stays."""
+        there = self._bound_to(identity)
+        if there is not None:
+            with suppress(AccountMissing):  # removed meanwhile, which ends them too
+                self._edit(there.name, lambda old: replace(old, password_id=secrets.token_hex(16)), None)
+
+    def _bound_to(self, identity: str) -> Account | None:
+        return next((account for account in self.list() if account.identity == identity), None)
 
     def ensure_admin(self) -> str | None:
         """Make the account admin in an installation that has none. Returns the password only when it was made."""

@@ -133,6 +133,16 @@ def test_with_a_key_it_is_made_once(api: TestClient) -> None:
     assert len(api.get(f"{CASES}/{first['id']}/notes").json()["items"]) == 1
 
 
+def test_who_left_learns_nothing_by_an_old_key(world: World, api: TestClient) -> None:
+    """A case that was handed on is not there for who opened it, also when they ask for it once more."""
+    session_of(world, "heir")
+    key = {"Idempotency-Key": "handed-on-1"}
+    case = opened(api, "Handed on", **key)
+    assert change(api, case, owner="heir").status_code == 200
+    asked = api.post(CASES, json={"title": "Handed on", "members": []}, headers=key)
+    assert problem(asked) == (404, "case-not-found")
+
+
 def test_pages_go_through_all_of_them_once(api: TestClient, seen: Any) -> None:
     for number in range(5):
         opened(api, f"Page {number}")

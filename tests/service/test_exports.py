@@ -258,6 +258,28 @@ def test_everybody_exports_their_cameras_and_fetches_their_exports(
     assert api.get(f"{case}/exports/{part['id']}/file", headers=gate).status_code == 404
 
 
+def test_a_new_account_of_an_old_name_gets_no_old_export(world: World, api: TestClient, seen: Any) -> None:
+    """Neither listed, nor by the key that it was asked for with."""
+    accounts, sessions = world.services.accounts, world.services.sessions
+
+    def joined() -> Any:
+        accounts.add("namesake", PASSWORD, Role.OPERATOR)
+        revision = api.get(case).json()["revision"]
+        assert api.patch(case, json={"revision": revision, "members": ["namesake"]}).status_code == 200
+        return bearer(sessions.open(accounts.get("namesake"))[0])  # type: ignore[arg-type]
+
+    case, key = case_with(api, seen(15)), {"Idempotency-Key": "of-the-first-1"}
+    first = joined()
+    old = ended(api, case, begun(api, case, headers={**first, **key}), first)
+    assert api.get(f"{case}/exports/{old['id']}/file", headers=first).status_code == 200
+    accounts.remove("namesake")
+    second = joined()
+    assert api.get(f"{case}/exports", headers=second).json()["items"] == []
+    assert api.get(f"{case}/exports/{old['id']}/file", headers=second).status_code == 404
+    again = api.post(f"{case}/exports", json={"reason": "a test"}, headers={**second, **key})
+    assert again.status_code == 404
+
+
 def test_with_a_key_one_is_made_and_three_at_a_time(world: World, api: TestClient, seen: Any, barrier: Barrier) -> None:
     case = case_with(api, seen(20))
     key = {"Idempotency-Key": "lost-answer-8"}
