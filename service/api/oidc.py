@@ -21,7 +21,7 @@ from service.api.session import set_session_cookie, too_many_attempts
 from service.audit import AuditUnavailable, Trail
 from service.problems import ProblemError
 from service.security.accounts import AccountError
-from service.security.oidc import CALLBACK_PATH, Identity, OidcError, PendingLogin, Provider
+from service.security.oidc import CALLBACK_PATH, Identity, NothingGranted, OidcError, PendingLogin, Provider
 from service.security.people import recorded
 
 __all__ = ["router"]
@@ -80,9 +80,7 @@ async def come_back(request: Request, services: OpenToAll) -> Response:
         identity = await provider.finish(pending, code, request.query_params.get("iss"))
         token = await run_in_threadpool(_open_session, services, identity, trail)
     except OidcError as error:
-        await run_in_threadpool(
-            services.audit.append, "login.refused", trail, issuer=provider.issuer, reason=error.reason
-        )
+        await run_in_threadpool(_record_refusal, services, provider, error, trail)
         return _refusal(services, error)
     services.metrics.logins.labels("accepted").inc()
     # A page of our own goes on from here: a redirect would still be the provider's doing, and the strict cookie of the
@@ -112,6 +110,13 @@ def _open_session(services: Services, identity: Identity, trail: Trail) -> str:
         raise OidcError(f"You cannot log in with this account: {error}", "account") from None
 
 
+def _record_refusal(services: Services, provider: Provider, error: OidcError, trail: Trail) -> None:
+    """What somebody opened while they were granted something ends when the provider says that they are not."""
+    with recorded(services.audit, "login.refused", trail, issuer=provider.issuer, reason=error.reason):
+        if isinstance(error, NothingGranted):
+            services.accounts.end_logins(error.key)
+
+
 def _provider(services: Services) -> Provider:
     if services.oidc is None:
         raise ProblemError(404, "not-found", "There is no login service.")
@@ -123,11 +128,10 @@ def _pending(request: Request) -> tuple[PendingLogin, str]:
     try:
         kept = json.loads(base64.urlsafe_b64decode(request.cookies.get(_COOKIE, "")))
         pending = PendingLogin(str(kept["state"]), str(kept["nonce"]), str(kept["verifier"]))
-        where = str(kept["next"])
-    except (ValueError, KeyError, TypeError):
+        where, state = str(kept["next"]), pending.state.encode()
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise OidcError("This login was not begun in this browser, or too long ago. Try again.", "no cookie") from None
-    given = request.query_params.get("state", "")
-    if not secrets.compare_digest(given.encode(), pending.state.encode()):
+    if not secrets.compare_digest(request.query_params.get("state", "").encode(), state):
         raise OidcError("This login was not begun in this browser, or too long ago. Try again.", "another state")
     return pending, where if _OWN_PATH.fullmatch(where) else "/"
 

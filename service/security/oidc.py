@@ -29,7 +29,7 @@ from joserfc.jwk import KeySet
 from service.security.access import Role
 from service.settings import Settings, SettingsError
 
-__all__ = ["CALLBACK_PATH", "Identity", "OidcError", "PendingLogin", "Provider", "provider_of"]
+__all__ = ["CALLBACK_PATH", "Identity", "NothingGranted", "OidcError", "PendingLogin", "Provider", "provider_of"]
 
 log = structlog.get_logger("tapetum.oidc")
 
@@ -55,6 +55,18 @@ class OidcError(RuntimeError):
     def __init__(self, sentence: str, reason: str) -> None:
         super().__init__(sentence)
         self.reason = reason
+
+
+class NothingGranted(OidcError):  # noqa: N818 - a kind of OidcError
+    """The provider knows who it is, and no grant is for them.
+
+    Attributes:
+        key: what an account of theirs is bound to.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__("Your account has no access to Tapetum. Ask your administrator.", "no grant matches")
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +96,7 @@ class Identity:
     @property
     def key(self) -> str:
         """What an account is bound to."""
-        return f"{self.issuer} {self.subject}"
+        return _key(self.issuer, self.subject)
 
 
 def provider_of(settings: Settings) -> Provider | None:
@@ -206,7 +218,7 @@ class Provider:
             if value in values:
                 cameras = None if grant.cameras == "*" else frozenset(grant.cameras)
                 return Identity(self.issuer, subject, name, Role(grant.role), cameras)
-        raise OidcError("Your account has no access to Tapetum. Ask your administrator.", "no grant matches")
+        raise NothingGranted(_key(self.issuer, subject))
 
     # -- the provider's addresses and keys ---------------------------------------------------------
 
@@ -261,6 +273,10 @@ class Provider:
             timeout=_TIMEOUT_S,
             trust_env=False,
         )
+
+
+def _key(issuer: str, subject: str) -> str:
+    return f"{issuer} {subject}"
 
 
 def _values(claims: Mapping[str, Any], path: str) -> frozenset[str]:

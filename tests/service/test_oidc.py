@@ -146,6 +146,26 @@ def test_what_changes_there_changes_here_and_ends_sessions(
     refused(world, log_in(client), "no grant matches")
 
 
+def test_who_is_granted_nothing_any_more_is_out_at_once(
+    world: World, client: TestClient, provider: OidcProvider
+) -> None:
+    """What was opened or made while there was a grant ends with the login that is refused for want of one."""
+    log_in(client)
+    session = client.cookies[COOKIE]
+    made = client.post("/api/v1/tokens", json={"name": "report"}, headers=bearer(session))
+    token = made.json()["token"]
+    assert client.get("/api/v1/session", headers=bearer(token)).status_code == 200
+    provider.person = {**MARA, "groups": ["staff"]}
+    refused(world, log_in(client), "no grant matches")
+    client.cookies.clear()
+    assert [client.get("/api/v1/session", headers=bearer(t)).status_code for t in (session, token)] == [401, 401]
+    provider.person = dict(MARA)
+    assert log_in(client).status_code == 200
+    assert client.get("/api/v1/session").status_code == 200
+    client.cookies.clear()
+    assert client.get("/api/v1/session", headers=bearer(token)).status_code == 401
+
+
 def test_its_password_is_changed_elsewhere(client: TestClient, provider: OidcProvider) -> None:
     log_in(client)
     body = {"current": "x", "new": PASSWORD}
@@ -289,6 +309,10 @@ def test_only_the_browser_that_began_can_come_back(world: World, client: TestCli
     assert client.get(back).status_code == 403, "another login's state"
     for cookie in ("", "x", base64.b64encode(b"[]").decode(), base64.b64encode(b"{}").decode(), "\xe4"):
         assert client.get(back, headers={"Cookie": f"tapetum_oidc={cookie}".encode("latin-1")}).status_code == 403
+    state = {"state": "\ud800", "nonce": "n", "verifier": "v", "next": "/"}
+    for text in (json.dumps(state), "[" * 20_000):
+        cookie = base64.urlsafe_b64encode(text.encode()).decode()
+        assert client.get(back, headers={"Cookie": f"tapetum_oidc={cookie}"}).status_code == 403
     assert client.get("/api/v1/session").status_code == 401
     client.cookies.clear()
     own = {"Cookie": f"tapetum_oidc={kept}"}
