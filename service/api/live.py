@@ -25,7 +25,7 @@ from service.gallery import GalleryUnavailable
 from service.live import LiveFrame, draw_boxes
 from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
 
-__all__ = ["router"]
+__all__ = ["newest_frame", "router"]
 
 router = APIRouter(tags=["cameras"], responses=PROBLEM_RESPONSES)
 FIRST_PICTURE_S = 5.0
@@ -48,7 +48,7 @@ _log = structlog.get_logger(__name__)
     responses={**_NO_PICTURE, **JPEG},
 )
 async def snapshot(scoped: Viewing, camera_id: str = CameraIdPath) -> Response:
-    frame = await _newest(scoped, camera_id)
+    frame = await newest_frame(scoped, camera_id)
     return Response(frame.jpeg, media_type="image/jpeg", headers={"X-Captured-At": frame.captured_at.isoformat()})
 
 
@@ -59,7 +59,7 @@ async def snapshot(scoped: Viewing, camera_id: str = CameraIdPath) -> Response:
     responses=_NO_PICTURE,
 )
 async def boxes(scoped: Viewing, camera_id: str = CameraIdPath) -> LiveBoxes:
-    frame = await _newest(scoped, camera_id)
+    frame = await newest_frame(scoped, camera_id)
     return LiveBoxes(
         camera_id=camera_id,
         captured_at=frame.captured_at,
@@ -103,7 +103,8 @@ async def watch(scoped: Viewing, camera_id: str = CameraIdPath) -> Response:
     return StreamingResponse(until_silent(), media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
 
 
-async def _newest(scoped: Scoped, camera_id: str) -> LiveFrame:
+async def newest_frame(scoped: Scoped, camera_id: str) -> LiveFrame:
+    """What a camera shows now; that it is looked at is noted. Raises ProblemError 404, and 503 when nothing comes."""
     await run_in_threadpool(scoped.watch, camera_id)
     try:
         async with contextlib.aclosing(scoped.frames(camera_id)) as frames, asyncio.timeout(FIRST_PICTURE_S):

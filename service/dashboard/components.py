@@ -10,7 +10,7 @@ from nicegui.events import GenericEventArguments
 
 from service.dashboard import strings
 
-__all__ = ["CardGroup", "LiveWall", "PhotoPicker", "SightingGrid", "TimelineChart", "ToolBar"]
+__all__ = ["CardGroup", "LiveWall", "PhotoPicker", "RegionEditor", "SightingGrid", "TimelineChart", "ToolBar"]
 
 
 class CardGroup(TypedDict):
@@ -23,6 +23,7 @@ class CardGroup(TypedDict):
 
 
 Handler = Callable[[dict[str, Any]], Any]
+Polygons = Sequence[Sequence[tuple[float, float]]]
 
 
 def _argument(handler: Handler) -> Callable[[GenericEventArguments], Any]:
@@ -77,6 +78,29 @@ class PhotoPicker(Element, component="photo_picker.js"):
         self._props["accept"] = "image/jpeg,image/png,image/webp,image/bmp,image/tiff"
         self._props["strings"] = strings.PHOTO
         self.on("choose", _argument(on_choose))
+
+
+class RegionEditor(Element, component="region_editor.js"):
+    """Draws polygons, in fractions of a picture; `on_save` gets those to include and those to exclude."""
+
+    def __init__(self, include: Polygons, exclude: Polygons, *, on_save: Handler) -> None:
+        super().__init__()
+        self._props["include"] = include
+        self._props["exclude"] = exclude
+        self._props["picture"] = ""
+        self._props["error"] = ""
+        self._props["strings"] = strings.REGIONS
+        self.on("save", _argument(on_save))
+
+    def show(self, jpeg: str) -> None:
+        """Lay a picture, base64, under the regions."""
+        self._props["picture"] = f"data:image/jpeg;base64,{jpeg}"
+        self.update()
+
+    def complain(self, text: str) -> None:
+        """Say why it was not saved; '' for nothing."""
+        self._props["error"] = text
+        self.update()
 
 
 class SightingGrid(Element, component="sighting_grid.js"):

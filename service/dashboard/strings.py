@@ -315,6 +315,27 @@ CAMERA_LIGHT_NOW: Final = {"visible": "Day", "infrared": "Night"}
 CAMERA_ON_PLAN: Final = "{plan}{x:g}, {y:g} m"
 CAMERA_TEST: Final = "Test {camera}"
 CAMERA_CHANGE: Final = "Change {camera}"
+CAMERA_REGIONS: Final = "Regions of {camera}"
+REGIONS_FETCHING: Final = "Fetching a picture"
+REGIONS_BLIND: Final = "There is no picture to draw on: {reason}"
+REGION_KINDS: Final = {"include": "Counts", "exclude": "Does not count"}
+REGIONS: Final = {
+    "picture": "What the camera shows",
+    "draw": "What is drawn",
+    "kinds": REGION_KINDS,
+    "finish": "Close the region",
+    "undo": "Undo",
+    "clear": "Clear",
+    "by_numbers": "By numbers",
+    "hint": "Click corners in the picture, and the first one again. People count where their feet are. "
+    "Without regions everything counts.",
+    "kind": "Kind of region {number}",
+    "corners": "Corners of region {number}, in per cent from the left and the top",
+    "remove": "Remove region {number}",
+    "wrong": "Region {number}: expected three or more corners like 10 20; 90 20; 50 80, each number from 0 to 100.",
+    "open": "The last region is still open. Close it, or undo its corners.",
+    "save": "Keep",
+}
 CAMERA_REMOVE: Final = "Remove {camera}"
 CAMERA_CHANGED: Final = "{camera} was changed."
 TEST: Final = "Test"

@@ -6,7 +6,10 @@ import re
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
-from support.browsing import EIGHT_S, log_in, shoot
+from support.browsing import EIGHT_S, log_in, make, serious, shoot
+
+# Of the buttons in it axe takes the dimmed page for the ground; they look as on every page, where it sees them right.
+DRAWING = {"include": [[".tp-regions"]], "exclude": [[".tp-regions .q-btn"]]}
 
 
 def test_an_administrator_tries_adds_changes_and_removes_a_camera(page: Page, address: str, clip: Path) -> None:
@@ -55,6 +58,57 @@ def test_an_administrator_tries_adds_changes_and_removes_a_camera(page: Page, ad
     page.get_by_role("button", name="Remove Side").click()
     page.get_by_role("button", name="Remove", exact=True).click()
     expect(row).to_have_count(0, timeout=EIGHT_S)
+
+
+def test_regions_are_drawn_on_the_picture_and_written_as_numbers(page: Page, address: str, clip: Path) -> None:
+    made = make(page.request, address, "cameras", {"name": "Lobby", "url": str(clip)})
+    page.goto(f"{address}/cameras")
+    page.get_by_role("button", name="Regions of Lobby").click(timeout=20_000)
+    picture = page.get_by_alt_text("What the camera shows")
+    expect(picture).to_be_visible(timeout=20_000)
+    assert picture.evaluate("i => i.decode().then(() => i.naturalWidth)") == 320
+    box = picture.bounding_box()
+    assert box is not None
+    assert abs(box["width"] / box["height"] - 320 / 240) < 0.01
+    frame = page.locator(".tp-region-frame")
+
+    def click(x: float, y: float) -> None:
+        frame.click(position={"x": x * box["width"], "y": y * box["height"]})
+
+    for x, y in ((0.1, 0.1), (0.9, 0.1), (0.9, 0.9), (0.3, 0.6)):
+        click(x, y)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".tp-corner")).to_have_count(3)
+    page.get_by_role("button", name="Keep", exact=True).click()
+    expect(page.get_by_role("alert").filter(has_text="still open")).to_be_visible()
+    page.locator(".tp-corner").first.click()
+    first = page.get_by_label("Corners of region 1")
+    expect(first).to_have_value(re.compile(r"^(9|10)(\.\d+)? (9|10)(\.\d+)?; (89|90)(\.\d+)? "))
+    page.locator(".tp-corner").nth(2).drag_to(
+        frame, target_position={"x": 0.5 * box["width"], "y": 0.8 * box["height"]}
+    )
+    expect(first).to_have_value(re.compile(r"; (49|50)(\.\d+)? (79|80)(\.\d+)?$"))
+    page.get_by_role("button", name="Does not count").click()
+    page.get_by_role("button", name="By numbers").click()
+    second = page.get_by_label("Corners of region 2")
+    expect(second).to_be_focused()
+    second.fill("0 0; 20 0")
+    page.get_by_role("button", name="Keep", exact=True).click()
+    expect(page.get_by_role("alert").filter(has_text="Region 2: expected three or more corners")).to_be_visible()
+    expect(second).to_have_value("0 0; 20 0")
+    second.fill("0 0; 20 0; 12.5 33.3")
+    shoot(page, "regions")
+    assert serious(page, "dark", DRAWING) == []
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    shoot(page, "regions-dark")
+    assert serious(page, "light", DRAWING) == []
+    page.get_by_role("button", name="Keep", exact=True).click()
+    expect(page.get_by_text("Lobby was changed.")).to_be_visible(timeout=EIGHT_S)
+    saved = page.request.get(f"{address}/api/v1/cameras").json()["items"]
+    lobby = next(camera for camera in saved if camera["name"] == "Lobby")
+    assert [len(polygon) for polygon in lobby["include"]] == [3]
+    assert lobby["exclude"] == [[[0, 0], [0.2, 0], [0.125, 0.333]]]
+    page.request.delete(f"{address}/api/v1/cameras/{made}", headers={"X-Tapetum-Request": "1", "Origin": address})
 
 
 def test_a_viewer_sees_how_the_cameras_are_and_nothing_to_do(browser: Browser, address: str) -> None:

@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import APIRequestContext, Browser, Page, expect
 from support.api_world import PASSWORD
-from support.browsing import EIGHT_S, log_in, make, shoot
+from support.browsing import EIGHT_S, log_in, make, serious, shoot
 
 # A page, and what is there when it is whole.
 PAGES = {
@@ -106,7 +105,7 @@ def test_whoever_is_watched_for_raises_an_alert_that_says_why(page: Page, addres
     expect(alert).to_contain_text("Watched for because: Missing since noon (admin)")
     expect(alert.get_by_alt_text("The example that it resembles")).to_be_visible()
     shoot(page, "alerts")
-    assert _serious(page, "dark") == []
+    assert serious(page, "dark") == []
     alert.get_by_role("button", name="Acknowledge").click()
     page.get_by_label("What was done").fill("Sent somebody to the bay")
     page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
@@ -217,13 +216,13 @@ def test_axe_finds_nothing_serious_on_any_page(browser: Browser, address: str, t
     context.add_init_script(f"localStorage.setItem('tapetum-theme', '{theme}')")
     page = context.new_page()
     page.goto(f"{address}/login")
-    found = {"/login": _serious(page, theme)}
+    found = {"/login": serious(page, theme)}
     log_in(context, address)
     for path, whole in {**PAGES, **_deeper(context.request, address)}.items():
         page.goto(address + path)
         expect(page.locator(whole).first).to_be_visible(timeout=20_000)
         shoot(page, f"axe{path.replace('/', '-')}-{theme}")
-        found[path] = _serious(page, theme)
+        found[path] = serious(page, theme)
     context.close()
     assert found == {path: [] for path in found}
 
@@ -242,15 +241,3 @@ def _deeper(request: APIRequestContext, address: str) -> dict[str, str]:
         f"/subjects/{subject}": ".tp-span",
         f"/cases/{case}": ".tp-card",
     }
-
-
-def _serious(page: Page, theme: str) -> list[str]:
-    """Only the colours are others when it is light."""
-    options = {} if theme == "dark" else {"runOnly": ["color-contrast"]}
-    violations = Axe().run(page, options=options).response["violations"]
-    return [
-        f"{v['id']}: {node['html'][:120]} {node['failureSummary'][-160:]}"
-        for v in violations
-        if v["impact"] in ("serious", "critical")
-        for node in v["nodes"]
-    ]

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import APIRequestContext, BrowserContext, Page
 from support.api_world import PASSWORD
 
@@ -35,3 +36,15 @@ def shoot(page: Page, name: str) -> None:
         assert size is not None
         page.wait_for_timeout(500)
         page.screenshot(path=Path(folder) / f"{name}-{size['width']}x{size['height']}.png")
+
+
+def serious(page: Page, theme: str, within: dict[str, list[list[str]]] | None = None) -> list[str]:
+    """What axe finds serious on a page. Only the colours are others when it is light."""
+    options = {} if theme == "dark" else {"runOnly": ["color-contrast"]}
+    violations = Axe().run(page, within, options=options).response["violations"]
+    return [
+        f"{v['id']}: {node['html'][:120]} {node['failureSummary'][-160:]}"
+        for v in violations
+        if v["impact"] in ("serious", "critical")
+        for node in v["nodes"]
+    ]

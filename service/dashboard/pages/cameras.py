@@ -17,6 +17,7 @@ from service.dashboard.camera_form import CameraForm
 from service.dashboard.camera_trial import CameraTrial
 from service.dashboard.desk import Desk, Unanswered
 from service.dashboard.elements import ask_first, close_button, empty, heading, primary, table_head
+from service.dashboard.regions_dialog import RegionsDialog
 from service.dashboard.wording import reasons, report_of, span
 from service.security.access import Permission
 
@@ -103,6 +104,7 @@ class CamerasPage:
         _act("network_check", strings.CAMERA_TEST, config, self._test)
         if self._desk.may(Permission.MANAGE_CAMERAS):
             _act("edit", strings.CAMERA_CHANGE, config, self._change)
+            _act("format_shapes", strings.CAMERA_REGIONS, config, self._draw_regions)
             _act("delete_outline", strings.CAMERA_REMOVE, config, self._ask_remove).classes("tp-bad")
 
     def _values(self, config: CameraConfig, health: CameraHealth | None, now: datetime) -> list[str]:
@@ -129,6 +131,9 @@ class CamerasPage:
 
     def _change(self, config: CameraConfig) -> None:
         CameraForm(self._desk, config, self._refresh)
+
+    async def _draw_regions(self, config: CameraConfig) -> None:
+        await RegionsDialog(self._desk, config, self._refresh).load()
 
     async def _ask_remove(self, config: CameraConfig) -> None:
         await ask_first(strings.REMOVE_SURE.format(camera=config.name), partial(self._remove, config))
