@@ -77,6 +77,9 @@ class Examples:
             short: leave out what has a default, as one would in a request.
         """
         given = schema.get("examples")
+        if given and isinstance(given[0], dict):
+            # FastAPI leaves out what is null, also in examples.
+            return {**dict.fromkeys(schema.get("required", ())), **given[0]}
         if given:
             return given[0]
         if "$ref" in schema:

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
+from jsonschema_rs import Draft202012Validator
 from support.api_world import ADMIN, CALIBRATION, PASSWORD, World, bearer, foreseeable_loaders, scene, world_in
 from support.described import CAMERA, EXAMPLE, described, seed
 from support.served import served
@@ -116,6 +117,36 @@ def test_every_operation_keeps_what_the_description_says(world: World, address: 
             env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr[-2_000:]
+
+
+def test_every_body_and_answer_has_an_example_that_fits(world: World) -> None:
+    document, wrong, without = world.app.openapi(), {}, set()
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for where, holder in [("body", operation.get("requestBody", {})), *operation["responses"].items()]:
+                content = holder.get("content", {}).get("application/json")
+                if content is None or (where != "body" and where >= "300"):
+                    continue
+                if "example" not in content:
+                    without.add((operation["operationId"], where))
+                    continue
+                judge = Draft202012Validator({**content["schema"], "components": document["components"]})
+                errors = [str(error.message) for error in judge.iter_errors(content["example"])]
+                if errors:
+                    wrong[operation["operationId"], where] = errors[:3]
+    assert (wrong, without) == ({}, set())
+
+
+def test_what_creates_takes_an_idempotency_key(world: World) -> None:
+    without = {
+        operation["operationId"]
+        for methods in world.app.openapi()["paths"].values()
+        for method, operation in methods.items()
+        if method == "post" and "201" in operation["responses"]
+        and not any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ()))
+    }  # fmt: skip
+    # A login, what goes by itself after an hour, what is the same twice, what a revision keeps from being done twice.
+    assert without == {"log_in", "find_persons_in_photo", "erase_tracklets", "split_subject"}
 
 
 def test_streams_begin_as_the_description_says(world: World, address: str) -> None:
