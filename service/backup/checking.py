@@ -139,8 +139,8 @@ class _Check:
         absent: set[str] = set()
         for line in lines_of(data):
             if "media" in line:
-                key, size = str(line["media"]), int(line.get("size", -1))
-                if (line.get("sha256"), size) not in waiting.get(key, ()):
+                key, size = str(line["media"]), line.get("size")
+                if not isinstance(size, int) or (str(line.get("sha256")), size) not in waiting.get(key, ()):
                     raise BackupError(f"the backup is damaged: the picture {key[:200]} is not the one that was saved")
                 named.add(key)
                 self.pictures += 1
@@ -168,6 +168,8 @@ class _Check:
         load(_Nowhere(), line)
         name = str(line["key"])
         if name == AUDIT_STREAM:
+            if line["type"] != "stream":
+                raise BackupError("the backup is damaged: its audit log is none")
             self.entries += len(line["entries"])
             for _, pairs in line["entries"]:
                 yield {decoded(field): decoded(value) for field, value in pairs}.get(b"entry", b"")

@@ -17,7 +17,7 @@ from service.backup.archive import BackupError
 __all__ = ["PREFIX", "Line", "all_names", "decoded", "dumped", "encoded", "is_passing", "load", "stream_lines"]
 
 PREFIX = "tapetum:"
-# What is only of the moment: logins, leases, reports of workers, jobs under way. A restore ends all of it.
+# What is only of the moment: logins, leases, reports of workers, jobs under way. A restore ends all of it but its own.
 _PASSING = (
     "tapetum:session:",
     "tapetum:login:",
@@ -30,6 +30,7 @@ _PASSING = (
     "tapetum:idempotency:",
     "tapetum:search:key:",
     "tapetum:lock:",
+    "tapetum:restore:",
 )
 _ELEMENTS = 2_000
 """Of one line; longer values go on in the next."""

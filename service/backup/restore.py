@@ -33,6 +33,7 @@ __all__ = ["Restored", "restore"]
 Progress = Callable[[str, float | None], None]
 _BATCH = 200
 _FOREVER = datetime.max.replace(tzinfo=UTC)
+_ERASED_BEFORE = "tapetum:restore:erased"  # set: what the replaced installation had erased, until the restore has ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,31 +83,34 @@ def restore(
         checked = check_backup(path)
         _refuse_running(client)
         there = _what_is_there(client, media)
-        erased: frozenset[bytes] = frozenset()
         saved = None
         if there and not replace:
             raise BackupError(f"this installation is not empty: it has {there}. --replace backs it up and replaces it.")
         if there and client.get(SCHEMA_KEY) != RESTORING:
             if earlier is None:
                 raise ValueError("earlier: expected a file for what is replaced")
-            erased = frozenset(_erased(client))
             write_backup(client, media, earlier, trail=trail, progress=progress)
             saved = earlier
+            _keep_erased(client)
         _refuse_full(media, checked.manifest)
         client.set(SCHEMA_KEY, RESTORING)
         if there:
             progress("removing what was there", None)
             _remove(client, media)
+        erased = frozenset(cast("set[bytes]", client.smembers(_ERASED_BEFORE)))
         loading = _Loading(client, media, erased & checked.ids)
         loading.run(path, checked.manifest, progress)
-        loading.forget(elsewhere)
         found = list(islice(_findings(client, media, path, checked, loading.left_out, progress), 5))
         if found:
             raise BackupError(f"what was restored is not what the backup holds: {'; '.join(found)}")
+        loading.forget(elsewhere, erased)
         told = {"file": path.name, "manifest": checked.digest, "records": checked.manifest.records}
         replaced = saved.name if saved else None
         AuditLog(client).append("restore", trail, **told, left_out=len(loading.left_out), replaced=replaced)
-        client.set(SCHEMA_KEY, checked.manifest.schema)
+        with client.pipeline(transaction=True) as pipe:
+            pipe.set(SCHEMA_KEY, checked.manifest.schema)
+            pipe.delete(_ERASED_BEFORE)
+            pipe.execute()
     return Restored(checked.manifest, checked.digest, len(loading.left_out), saved)
 
 
@@ -158,8 +162,16 @@ def _erased(client: redis.Redis) -> Iterator[bytes]:
         yield from (str(one).encode() for one in ids)
 
 
+def _keep_erased(client: redis.Redis) -> None:
+    """Write it where a restore that is cut off leaves it: when it is begun again, nothing else knows any more."""
+    client.delete(_ERASED_BEFORE)
+    left = _erased(client)
+    while some := list(islice(left, 1000)):
+        client.sadd(_ERASED_BEFORE, *some)
+
+
 def _remove(client: redis.Redis, media: MediaStore) -> None:
-    names = [name for name in all_names(client) if name != SCHEMA_KEY]
+    names = [name for name in all_names(client) if name not in (SCHEMA_KEY, _ERASED_BEFORE)]
     for start in range(0, len(names), _BATCH):
         client.unlink(*names[start : start + _BATCH])
     for batch in media.tracklet_folders(_BATCH, older_than=_FOREVER):
@@ -178,6 +190,7 @@ class _Loading:
     media: MediaStore
     left_out: frozenset[bytes]
     loaded: set[bytes] = field(default_factory=set)
+    gone: set[bytes] = field(default_factory=set)  # erased while the archive was written
 
     def run(self, path: Path, manifest: Manifest, progress: Progress) -> None:
         pictures: dict[str, bytes] = {}
@@ -220,6 +233,7 @@ class _Loading:
             return {}
         again = name in self.loaded
         if "gone" in line:
+            self.gone.add(name)
             pipe.execute()  # what this chunk brought of it
             stored = cast("dict[bytes, bytes]", self.client.hgetall(keys.record(one)))
             old = readable(one, stored) if again else None
@@ -231,6 +245,7 @@ class _Loading:
             self.loaded.discard(name)
             return {MediaStore.folder_key(old.camera_id, old.started_at, one): []}
         self.loaded.add(name)
+        self.gone.discard(name)
         fields = fields_of(line)
         record = readable(one, fields)
         if again:
@@ -245,14 +260,19 @@ class _Loading:
         folder = MediaStore.folder_key(record.camera_id, record.started_at, one)
         return {folder: pictures_of(one, fields)} if again else {}
 
-    def forget(self, elsewhere: Iterable[Erasable]) -> None:
-        """What was erased after the backup is erased in what else remembers it, and cannot come late either."""
-        ids = sorted(one.decode() for one in self.left_out)
+    def forget(self, elsewhere: Iterable[Erasable], erased: frozenset[bytes]) -> None:
+        """What was erased during the backup or since is erased in what else remembers it, and cannot come late either.
+
+        Args:
+            erased: what the replaced installation had erased, also what the archive does not know.
+        """
+        late = sorted(erased)
+        for start in range(0, len(late), _BATCH):
+            self.client.zadd(keys.ERASED, dict.fromkeys(late[start : start + _BATCH], int(time.time())))
+        ids = sorted(one.decode() for one in self.left_out | self.gone)
         for start in range(0, len(ids), _BATCH):
-            some = ids[start : start + _BATCH]
-            self.client.zadd(keys.ERASED, dict.fromkeys(some, int(time.time())))
             for store in elsewhere:
-                store.erase(some)
+                store.erase(ids[start : start + _BATCH])
 
 
 # -- after -----------------------------------------------------------------------------------------

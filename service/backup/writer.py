@@ -27,6 +27,7 @@ from service.backup.sightings import comes_otherwise, pictures_of
 from service.gallery import MediaStore, keys
 from service.gallery.feed import Change, Feed, FeedLostError
 from service.gallery.model_in_use import GalleryModels
+from service.gallery.records import TRACKLET_ID
 from service.gallery.store import redis_at_work
 from service.schema_version import schema_version
 from service.security.people import recorded
@@ -40,6 +41,8 @@ _CHUNK_BYTES = 2**19
 _CHANGES = 1000
 _ROUNDS = 100
 _ATTEMPTS = 3
+_TOLD_WITHIN_S = 600
+"""After a record is erased, the stores of what else remembers it are told; a backup may read them in between."""
 
 
 def write_backup(
@@ -86,8 +89,10 @@ class _Writing:
     pictures: int = 0
     picture_bytes: int = 0
     missing: int = 0
+    begun_s: float = 0.0
 
     def run(self) -> tuple[Manifest, str]:
+        self.begun_s = float(self.client.time()[0])
         feed = Feed(self.client)
         position = feed.position()
         total = max(1, self.client.zcard(keys.ALL))
@@ -202,7 +207,10 @@ class _Writing:
         for line in dumped(self.client, [*names, keys.ERASED]):
             seen.add(line["key"])
             if line["key"] == keys.ERASED:
-                self._gone(decoded(one) for one, _ in line["items"])
+                erased = {decoded(one): float(at) for one, at in line["items"]}
+                self._gone(erased)
+                lately = (one.decode() for one, at in erased.items() if at >= self.begun_s - _TOLD_WITHIN_S)
+                self._line(*({"gone": one} for one in lately if TRACKLET_ID.fullmatch(one)))
             self._line(line)
         return len(seen)
 

@@ -457,6 +457,60 @@ def test_replacing_backs_up_first_and_what_was_erased_stays_erased(small: Place,
     assert audit.newest(count=1)[0]["details"]["replaced"] == earlier.name
 
 
+def _subject_of(place: Place, record: TrackletRecord) -> str:
+    """A subject in which nobody else is confirmed: it goes with the sighting."""
+    decided = Decision("gate", "mara", record.started_at)
+    made = str(ULID())
+    SubjectStore(place.client).add(made, "somebody", "mara", {record.id: decided})
+    return made
+
+
+def test_what_only_named_somebody_erased_is_not_missed_and_goes(small: Place, tmp_path: Path) -> None:
+    record, *others = small.all_records().values()
+    _subject_of(small, record)
+    path = small.save()
+    Eraser(small.client, small.gallery, small.media, Holds(small.client), (SubjectStore(small.client),)).erase(
+        [record.id], account="x", reason="asked for it"
+    )
+    done = small.restore(path, replace=True, earlier=tmp_path / "earlier.tar")
+    assert done.left_out == 1  # type: ignore[attr-defined]
+    assert small.all_records().keys() == {one.id for one in others}
+    assert SubjectStore(small.client).holds([record.id]) == 0
+
+
+def test_erasures_are_remembered_through_a_restore_that_was_cut_off(small: Place, tmp_path: Path) -> None:
+    record, *others = small.all_records().values()
+    path = small.save()
+    never_saved = str(ULID())
+    AuditLog(small.client).append("erase", WHO, tracklets=[record.id], reason="asked for it")
+    small.gallery.delete([record.id, never_saved])
+    earlier = tmp_path / "earlier.tar"
+    broken = replace(small, media=_FullStore((small.folder / "media").as_uri()))
+    with pytest.raises(MediaError, match="no space"):
+        broken.restore(path, replace=True, earlier=earlier)
+    done = small.restore(path, replace=True, earlier=tmp_path / "unused.tar")
+    assert done.left_out == 1  # type: ignore[attr-defined]
+    assert small.all_records().keys() == {one.id for one in others}
+    # Nor does a worker bring back what came after the backup and was erased too.
+    assert small.gallery.erased([record.id, never_saved]) == {record.id, never_saved}
+    assert not [name for name in all_names(small.client) if name.startswith("tapetum:restore:")]
+
+
+def test_what_was_erased_while_it_was_saved_is_forgotten_everywhere(small: Place, target: Place) -> None:
+    record, *others = small.all_records().values()
+    _subject_of(small, record)
+
+    def erase(what: str, _: float | None) -> None:
+        if what == "everything else":  # its record is gone, and nobody has told the subjects yet
+            small.gallery.delete([record.id])
+
+    path = small.folder / "b.tar"
+    write_backup(small.client, small.media, path, trail=WHO, progress=erase)
+    target.restore(path)
+    assert target.all_records().keys() == {one.id for one in others}
+    assert SubjectStore(target.client).holds([record.id]) == 0
+
+
 def test_nothing_is_restored_under_a_running_worker(small: Place, target: Place) -> None:
     path = small.save()
     target.client.set("tapetum:worker:w1", "{}", ex=15)
