@@ -29,8 +29,9 @@ log = structlog.get_logger("tapetum.alerts")
 CONTINUES_S = 5.0  # a track that goes on within this is still the same sighting; a gap of four ends a tracklet
 _SIGHTING_KEPT_S = 3600
 _BATCH = 200
+_BEGINNING = "0-0"
 MAX_LOOKED_AT = 5000  # alerts for one page; a page may be short, its cursor goes on
-POSITION = re.compile(r"\d{1,15}-\d{1,10}")
+POSITION = re.compile(r"[0-9]{1,15}-[0-9]{1,10}")
 
 # KEYS: alert, stream, the camera's stream, sighting, the tracklet's record, entry, the tracklet's alerts, the example's
 # alerts, webhooks, then the queues of webhooks. ARGV: id, entry's revision, camera, tracklet, alert, started and ended
@@ -226,6 +227,8 @@ class AlertStore:
         """
         if cursor is not None and not POSITION.fullmatch(cursor):
             raise ValueError("cursor: expected one that an earlier page returned")
+        if cursor == _BEGINNING:  # nothing is before it, and Redis takes no such end
+            return AlertPage((), None)
         top = "+" if until is None else str(_milliseconds(until))
         if cursor is not None and (until is None or int(cursor.partition("-")[0]) <= _milliseconds(until)):
             top = f"({cursor}"
@@ -252,7 +255,7 @@ class AlertStore:
         """The position of the newest alert; everything after it is to come."""
         with redis_at_work():
             newest = _entries(self._redis.xrevrange(keys.ALERTS, count=1))
-        return newest[0][0] if newest else "0-0"
+        return newest[0][0] if newest else _BEGINNING
 
     def after(self, position: str, cameras: frozenset[str] | None, limit: int) -> tuple[list[Alert], str]:
         """The alerts of some cameras raised after a position, oldest first, and the position to go on from.
