@@ -22,6 +22,9 @@ export default {
             <strong>{{ camera.state_text }}</strong>
             <span v-if="camera.reason">{{ camera.reason }}</span>
           </div>
+          <button type="button" class="tp-act tp-enlarge" :aria-label="strings.full_screen.replace('{camera}', camera.name)"
+                  :title="strings.full_screen.replace('{camera}', camera.name)" @click="enlarge">
+            <q-icon name="fullscreen"></q-icon></button>
         </div>
         <footer class="tp-tile-bar">
           <span class="tp-tile-name" :title="camera.name">{{ camera.name }}</span>
@@ -29,11 +32,8 @@ export default {
             <q-icon :name="modality(camera) === 'visible' ? 'light_mode' : 'dark_mode'"></q-icon>
             {{ modality(camera) === 'visible' ? strings.day : strings.night }}
           </span>
-          <span v-if="hasPicture(camera) && camera.fps" class="tp-quiet">{{ camera.fps }}</span>
+          <span v-if="columns < 3 && hasPicture(camera) && camera.fps" class="tp-quiet">{{ camera.fps }}</span>
           <span class="tp-state" :class="'tp-state-' + camera.state"><i></i>{{ camera.state_text }}</span>
-          <button type="button" class="tp-tool" :aria-label="strings.full_screen.replace('{camera}', camera.name)"
-                  :title="strings.full_screen.replace('{camera}', camera.name)" @click="enlarge">
-            <q-icon name="fullscreen"></q-icon></button>
         </footer>
       </article>
     </div>`,

@@ -95,7 +95,7 @@ class SubjectPage:
             if self._desk.may(Permission.CASES):
                 plain(strings.PIN, lambda: pin_to_case(self._desk, subject_ids=[subject.id]), icon="push_pin")
             if self._desk.may(Permission.SUBJECTS):
-                plain(strings.RENAME, lambda: self._rename(subject), icon="edit")
+                quiet(strings.RENAME, lambda: self._rename(subject), icon="edit")
                 quiet(strings.REMOVE, lambda: self._ask_remove(subject), icon="delete_outline").classes("tp-bad")
 
     def _order(self, subject: Subject, timeline: Timeline, names: dict[str, str]) -> None:
