@@ -191,7 +191,7 @@ class WatchlistStore:
         return "watchlist"
 
     def erase(self, ids: Sequence[str]) -> int:
-        """Take these sightings out of all entries; an entry that has no other example ends.
+        """Take these sightings out of all entries; an entry that has no other example, or cannot be read, ends.
 
         Returns:
             How many entries were changed or ended.
@@ -199,7 +199,8 @@ class WatchlistStore:
         gone = frozenset(ids)
         touched = self._looking_for(ids)
         for one in touched:
-            self.change(one, lambda entry: entry.without_tracklets(gone))
+            if self.change(one, lambda entry: entry.without_tracklets(gone)) is None:
+                self.remove(one)
         with redis_at_work():
             self._redis.delete(*(keys.LOOKED_FOR + one for one in ids))
         return len(touched)
@@ -208,14 +209,19 @@ class WatchlistStore:
         return len(self._looking_for(ids))
 
     def _looking_for(self, tracklet_ids: Sequence[str]) -> list[str]:
-        """Ids of the entries that have one of these sightings as an example."""
+        """Ids of the entries that have one of these sightings as an example, or did and cannot be read."""
         with redis_at_work(), self._redis.pipeline(transaction=False) as pipe:
             for one in tracklet_ids:
                 pipe.smembers(keys.LOOKED_FOR + one)
             named = {found.decode() for members in pipe.execute() for found in members}
         wanted = frozenset(tracklet_ids)
         entries = self.get_many(sorted(named))
-        return [one for one, entry in entries.items() if any(e.tracklet_id in wanted for e in entry.examples)]
+        found = [one for one, entry in entries.items() if any(e.tracklet_id in wanted for e in entry.examples)]
+        unread = sorted(named - entries.keys())
+        with redis_at_work(), self._redis.pipeline(transaction=False) as pipe:
+            for one in unread:
+                pipe.exists(keys.ENTRY + one)
+            return found + [one for one, there in zip(unread, pipe.execute(), strict=True) if there]
 
     def _vectors(self, entry: WatchEntry) -> bytes:
         return self._sealer.seal(entry.vectors.astype("<f2").tobytes(), _vectors_place(entry.id))

@@ -515,6 +515,18 @@ def test_the_right_one_of_several_examples_is_named(desk: Desk) -> None:
 # -- erasure ---------------------------------------------------------------------------------------
 
 
+def test_erasing_reaches_an_entry_that_nobody_can_read(desk: Desk) -> None:
+    example = desk.put(1, PERSON)
+    broken = desk.watch(
+        example.vector, examples=[WatchExample(Modality.VISIBLE, tracklet_id=example.id, camera_id=example.camera_id)]
+    )
+    desk.client.hset(keys.ENTRY + broken.id, "head", "{")
+    assert desk.entries.holds([example.id]) == 1
+    assert desk.entries.erase([example.id]) == 1
+    assert desk.entries.holds([example.id]) == 0
+    assert not desk.client.exists(keys.ENTRY + broken.id), "its vectors would have stayed"
+
+
 def test_erasing_sightings_takes_them_out_of_entries_and_alerts(desk: Desk) -> None:
     example, kept = desk.put(1, PERSON, minute=0), desk.put(2, SOMEBODY_ELSE, minute=5)
     both = [WatchExample(Modality.VISIBLE, tracklet_id=one.id, camera_id=one.camera_id) for one in (example, kept)]
