@@ -121,6 +121,7 @@ class Runner:
             return
         if stop.wait(self._settle_s) or walk.embed() is None or not walk.settle():
             return
+        self._watchlist(job.target)  # also entries that a process made while it had not gone over yet
         if self._jobs.turn(JobState.DONE, JobState.RUNNING):
             failed, job_now = self._jobs.failed_count(), self._jobs.read()
             embedded, left = (job_now.embedded, job_now.watch_entries) if job_now else (0, 0)

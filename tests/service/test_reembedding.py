@@ -364,6 +364,26 @@ def test_entries_of_the_watchlist_follow_where_they_can(place: Place) -> None:
     assert job.watch_entries == 1
 
 
+def test_an_entry_that_is_made_while_the_gallery_goes_over_follows_too(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (record,) = place.stored(1)
+    owner = AccountStore(place.client).add("desk", PASSWORD, Role.OPERATOR)
+    store, switch = WatchlistStore(place.client), GalleryModels.switch
+    seen = WatchExample(Modality.VISIBLE, tracklet_id=record.id, camera_id="gate")
+    late = entry_of(owner, [record.vector], examples=[seen], model_hash=MODEL_HASH)
+
+    def switched(models: GalleryModels, model: GalleryModel) -> None:
+        switch(models, model)
+        store.add(late)  # by a process that still searches by the old vectors
+
+    monkeypatch.setattr(GalleryModels, "switch", switched)
+    place.run()
+    changed = store.get(late.id)
+    assert changed is not None
+    assert changed.model_hash == MODEL_2
+
+
 # -- through the API -------------------------------------------------------------------------------
 
 
