@@ -19,9 +19,10 @@ from service.gallery.records import RecordError
 from service.security.access import Permission
 from service.security.accounts import Account
 
-__all__ = ["ModelInUse", "WatchEntry", "WatchExample", "WatchState", "narrow"]
+__all__ = ["LEAST_LENGTH", "ModelInUse", "WatchEntry", "WatchExample", "WatchState", "narrow"]
 
 Cameras = frozenset[str] | None  # None: all
+LEAST_LENGTH = 1e-6  # of a vector that has a direction
 
 
 class WatchState(StrEnum):
@@ -127,8 +128,9 @@ class WatchEntry:
             raise ValueError(f"threshold: expected a probability above 0 and below 1, got {self.threshold}")
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.examples) or not self.examples:
             raise ValueError(f"vectors: expected shape ({len(self.examples)}, D), got {self.vectors.shape}")
-        if not np.isfinite(self.vectors).all() or not self.vectors.any(axis=1).all():
-            raise ValueError("vectors: expected finite numbers, and no row of zeros")
+        lengths = np.linalg.norm(self.vectors.astype(np.float32), axis=1)
+        if not np.isfinite(lengths).all() or (lengths < LEAST_LENGTH).any():
+            raise ValueError("vectors: expected finite numbers, and no row of zeros or next to nothing")
 
     # -- who and where -----------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import numpy as np
 from models.calibration import Calibration
 from models.types import Modality
 from pipeline.types import FloatArray
-from service.alerts.entries import WatchEntry
+from service.alerts.entries import LEAST_LENGTH, WatchEntry
 
 __all__ = ["Hit", "WatchMatrix"]
 
@@ -97,6 +97,6 @@ def _least_cosines(example: Modality, wanted: float, calibration: Calibration) -
 def _unit(rows: FloatArray) -> FloatArray:
     """``float32[N, D]`` with rows of length 1. Raises ValueError for a row that is no direction."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    if not np.isfinite(lengths).all() or (lengths < 1e-6).any():
+    if not np.isfinite(lengths).all() or (lengths < LEAST_LENGTH).any():
         raise ValueError("vectors: expected finite numbers that are not all zero")
     return np.asarray(rows / lengths, np.float32)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import redis
-from support.tracklets import record, tracklet_id, unit_vector
+from support.tracklets import DIMENSION, record, tracklet_id, unit_vector
 from support.watchlists import BEGIN, PASSWORD, Desk
 
 from models.types import Modality
@@ -474,6 +474,9 @@ def test_a_broken_entry_hurts_no_other(desk: Desk) -> None:
     desk.client.hset(keys.ENTRY + broken.id, "vectors", np.full(16, np.nan, "<f2").tobytes())
     desk.client.hset(keys.ENTRY + broken.id, "revision", 2)
     odd = desk.watch(np.ones(5, np.float32))  # of the model's hash, and not of its dimension
+    tiny = desk.watch(unit_vector(PERSON))  # no direction that anything could be compared with
+    desk.client.hset(keys.ENTRY + tiny.id, "vectors", np.full(DIMENSION, 6e-8, "<f2").tobytes())
+    desk.client.hset(keys.ENTRY + tiny.id, "revision", 2)
     desk.put(1, PERSON)
     desk.match()
     assert [one.entry_id for one in desk.raised()] == [good.id]
