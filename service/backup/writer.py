@@ -154,7 +154,7 @@ class _Writing:
         """Pictures first, then the record that names them; or a mark that it is gone."""
         for attempt in range(_ATTEMPTS):
             names = pictures_of(tracklet_id, fields)
-            pictures = {name: data for name in names if (data := self._picture(name)) is not None}
+            pictures = self._pictures(names)
             if len(pictures) == len(names) and fields:
                 break
             # A picture that is not there may have gone with the record, or with its earlier revision.
@@ -162,6 +162,9 @@ class _Writing:
             if again == fields and (attempt > 0 or not fields):
                 break
             fields = again
+        else:  # it changed each time; if it does once more, it is read again after the others
+            names = pictures_of(tracklet_id, fields)
+            pictures = self._pictures(names)
         name = tracklet_id.encode()
         if not fields:
             self._gone([name])
@@ -176,6 +179,10 @@ class _Writing:
         self.ids.add(name)
         record = {"record": tracklet_id, "fields": [[encoded(f), encoded(v)] for f, v in fields.items()]}
         self._line(*lines, record)
+
+    def _pictures(self, names: Sequence[str]) -> dict[str, bytes]:
+        """Those that are there."""
+        return {name: data for name in names if (data := self._picture(name)) is not None}
 
     def _picture(self, key: str) -> bytes | None:
         try:

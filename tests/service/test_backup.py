@@ -400,6 +400,25 @@ def _tapetum(place: Place, *arguments: str, file_limit: int | None = None) -> su
     )
 
 
+def test_a_sighting_that_changes_whenever_it_is_read_is_saved_with_its_pictures(small: Place) -> None:
+    record, *_ = small.all_records().values()
+    left = iter(range(record.revision + 1, record.revision + 4))
+
+    class Restless(MediaStore):
+        def stored(self, key: str) -> bytes:
+            now = small.gallery.get(record.id)
+            if now is not None and key == now.crops[0].key and (revision := next(left, None)) is not None:
+                crop = replace(record.crops[0], key=f"{record.crops[0].key.rpartition('/')[0]}/{revision:032x}.jpg")
+                small.media.write_many({crop.key: b"picture"})
+                small.gallery.put(replace(record, revision=revision, crops=(crop,), thumbnail=None))
+                raise KeyError(key)
+            return super().stored(key)
+
+    path = small.folder / "b.tar"
+    write_backup(small.client, Restless((small.folder / "media").as_uri()), path, trail=WHO)
+    assert check_backup(path).manifest.records == 3
+
+
 def test_a_full_disk_is_a_sentence_and_leaves_no_file(small: Place) -> None:
     done = _tapetum(small, "backup", str(small.folder / "b.tar"), file_limit=20_000)
     assert done.returncode == 1
