@@ -92,8 +92,9 @@ def _wait_ready(url: str, server: subprocess.Popen[bytes]) -> None:
     pytest.fail("the server did not become ready")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Playwright keeps an event loop running in this thread, which other tests want to run theirs in."""
     expect.set_options(timeout=20_000)  # a machine may be slow; nothing here is about speed
     program = shutil.which("chromium") or "/usr/bin/chromium"
     with sync_playwright() as playwright:

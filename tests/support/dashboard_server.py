@@ -7,6 +7,7 @@ comes by once more, now and at night.
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 from dataclasses import replace
@@ -159,4 +160,6 @@ def main(folder: str, port: str, video: str | None = None, crops: str | None = N
 
 
 if __name__ == "__main__":
+    # uvicorn raises the signal again when it has stopped: that must not end the process before Redis is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     main(*sys.argv[1:])
