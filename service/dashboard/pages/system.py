@@ -112,7 +112,10 @@ class SystemPage:
         if info.model is None or model is None:
             ui.label(strings.MODEL_FAILED if info.photo_engines_error else strings.MODEL_LOADING).classes("tp-quiet")
             return
-        facts([(strings.MODEL, info.model.label), (strings.MODEL_HASH, info.model.hash)])
+        pairs = [(strings.MODEL, info.model.label), (strings.MODEL_HASH, info.model.hash)]
+        if info.gallery_model is not None and info.gallery_model.hash != info.model.hash:
+            pairs.append((strings.GALLERY_MODEL, f"{info.gallery_model.label} ({info.gallery_model.hash[:12]})"))
+        facts(pairs)
         if model.calibration is not None and any(model.calibration.to_dict().values()):
             ui.html(calibration_curve(model.calibration), sanitize=False)
         else:
@@ -125,7 +128,7 @@ class SystemPage:
 
 def calibration_curve(calibration: Calibration) -> str:
     """SVG: the probability at every cosine, a line for each pair of lights."""
-    width, height, left, top = 360, 150, 34, 8
+    width, height, left, top = 360, 150, 40, 8
     pairs = (
         (Modality.VISIBLE, Modality.VISIBLE, "VV"),
         (Modality.INFRARED, Modality.INFRARED, "II"),
