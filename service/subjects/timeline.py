@@ -72,7 +72,7 @@ class Timeline:
 def timeline_of(sightings: Iterable[Sighting], walking: Walking) -> Timeline:
     """Put sightings of one subject in order and judge the ways between them."""
     ordered = tuple(sorted(sightings, key=lambda s: (s.started_at, s.ended_at, s.id)))
-    conflicts = _conflicts(ordered, walking)
+    conflicts, conflict_count = _conflicts(ordered, walking)
     return Timeline(
         sightings=ordered,
         transitions=tuple(
@@ -81,8 +81,8 @@ def timeline_of(sightings: Iterable[Sighting], walking: Walking) -> Timeline:
             if before.camera_id != after.camera_id
         ),
         stays=_stays(ordered),
-        conflicts=tuple(conflicts[:MAX_CONFLICTS]),
-        conflict_count=len(conflicts),
+        conflicts=tuple(conflicts),
+        conflict_count=conflict_count,
         first_seen=ordered[0].started_at if ordered else None,
         last_seen=max((s.ended_at for s in ordered), default=None),
     )
@@ -94,18 +94,21 @@ def conflicts_with(sighting: Sighting, others: Iterable[Sighting], walking: Walk
     return [found for first, second in pairs if (found := _conflict(first, second, walking)) is not None]
 
 
-def _conflicts(ordered: Sequence[Sighting], walking: Walking) -> list[Conflict]:
+def _conflicts(ordered: Sequence[Sighting], walking: Walking) -> tuple[list[Conflict], int]:
+    """The first `MAX_CONFLICTS`, and how many there are: of the sightings of one subject that can be a million."""
     cameras = {s.camera_id for s in ordered}
     longest_s = max((walking.least_s(a, b) or 0.0 for a in cameras for b in cameras), default=0.0)
-    found = []
+    found, count = [], 0
     for place, first in enumerate(ordered):
         for second in ordered[place + 1 :]:
             if (second.started_at - first.ended_at).total_seconds() >= longest_s:
                 break  # those after it began even later
             conflict = _conflict(first, second, walking)
             if conflict is not None:
-                found.append(conflict)
-    return found
+                count += 1
+                if count <= MAX_CONFLICTS:
+                    found.append(conflict)
+    return found, count
 
 
 def _conflict(first: Sighting, second: Sighting, walking: Walking) -> Conflict | None:
