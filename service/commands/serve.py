@@ -22,6 +22,8 @@ from service.settings import Settings, load_settings
 from service.supervisor import Child, Supervisor
 
 if TYPE_CHECKING:
+    import redis
+
     from models.synthetic.clip_files import CameraClip
 
 __all__ = ["register"]
@@ -85,7 +87,8 @@ def serve() -> None:
         _fetch_models(settings, progress)
     with ExitStack() as stack:
         revive = _redis_for(settings, stack)
-        _run(load_settings(), revive, fresh_password=False)
+        settings = load_settings()
+        _run(settings, _connected(settings), revive, fresh_password=False)
 
 
 def demo() -> None:
@@ -111,9 +114,10 @@ def demo() -> None:
         settings = load_settings()
         revive = _redis_for(settings, stack)
         settings = load_settings()
-        _declare_demo_cameras(settings, clips, cameras.urls, cameras.over_rtsp)
+        client = _connected(settings)
+        _declare_demo_cameras(client, clips, cameras.urls, cameras.over_rtsp)
         typer.echo(f"  {len(clips)} cameras play a rendered world: nobody in it exists.")
-        _run(settings, revive, fresh_password=True, begun=begun)
+        _run(settings, client, revive, fresh_password=True, begun=begun)
 
 
 def _fetch_models(settings: Settings, progress: Progress) -> None:
@@ -143,14 +147,26 @@ def _redis_for(settings: Settings, stack: ExitStack) -> Callable[[], object] | N
     return server.start
 
 
+def _connected(settings: Settings) -> redis.Redis:
+    """A client of data that are of this version, and of these keys."""
+    from service.migrations import migrate
+    from service.redis_server import connect
+    from service.sealing import claimed_sealer
+
+    client = connect(settings)
+    with progress_line() as progress:
+        migrate(client, settings, progress=progress)
+    claimed_sealer(settings, client)  # once here, instead of again and again in processes that end at once
+    return client
+
+
 def _declare_demo_cameras(
-    settings: Settings, clips: Sequence[CameraClip], urls: dict[str, str], over_rtsp: bool
+    client: redis.Redis, clips: Sequence[CameraClip], urls: dict[str, str], over_rtsp: bool
 ) -> None:
     from pipeline.camera import CameraConfig
     from service.camera_registry import CameraRegistry
-    from service.redis_server import connect
 
-    registry = CameraRegistry(connect(settings))
+    registry = CameraRegistry(client)
     for clip in clips:
         config = CameraConfig(
             id=clip.id, name=clip.name, url=urls[clip.id], loop=not over_rtsp, modality=clip.fixed_modality
@@ -181,22 +197,16 @@ def _check_port(settings: Settings) -> None:
 
 def _run(
     settings: Settings,
+    client: redis.Redis,
     revive: Callable[[], object] | None,
     *,
     fresh_password: bool,
     begun: float | None = None,
 ) -> None:
     """Start worker and API, wait until they answer, say where and how to log in, watch them until told to stop."""
-    from service.migrations import migrate
-    from service.redis_server import connect
-    from service.sealing import claimed_sealer
     from service.security.accounts import AccountStore
 
     stop = _stop_on_signals()
-    client = connect(settings)
-    with progress_line() as progress:
-        migrate(client, settings, progress=progress)
-    claimed_sealer(settings, client)  # once here, instead of again and again in processes that end at once
     accounts = AccountStore(client)
     password = accounts.reset_admin() if fresh_password else accounts.ensure_admin()
     if password is not None:  # at once: it is shown this once, also when what follows fails

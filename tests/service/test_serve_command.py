@@ -9,6 +9,7 @@ import pytest
 from support.command import run_command
 
 from service.commands import serve
+from service.demo_clips import demo_clips
 from service.redis_server import client_for
 from service.security import AccountStore
 from service.settings import SettingsError, load_settings
@@ -34,7 +35,7 @@ def test_the_password_is_printed_when_it_is_made(
     monkeypatch.setattr(serve, "_stop_on_signals", lambda: None)
     settings = load_settings(data_dir=tmp_path, redis_url=embedded_redis.url)
     with pytest.raises(RuntimeError, match="worker"):
-        serve._run(settings, None, fresh_password=fresh)
+        serve._run(settings, serve._connected(settings), None, fresh_password=fresh)
     said = capsys.readouterr()
     accounts = AccountStore(client_for(embedded_redis.url))
     assert accounts.verify("admin", said.out.split()[-1]) is not None
@@ -47,8 +48,9 @@ def test_a_password_of_an_earlier_version_is_named(
     monkeypatch.setattr(serve, "Supervisor", _NeverReady)
     monkeypatch.setattr(serve, "_stop_on_signals", lambda: None)
     (tmp_path / "credentials.json").write_text("{}")
+    settings = load_settings(data_dir=tmp_path, redis_url=embedded_redis.url)
     with pytest.raises(RuntimeError, match="worker"):
-        serve._run(load_settings(data_dir=tmp_path, redis_url=embedded_redis.url), None, fresh_password=False)
+        serve._run(settings, serve._connected(settings), None, fresh_password=False)
     assert "`tapetum password`" in capsys.readouterr().err
 
 
@@ -66,3 +68,12 @@ def test_what_every_process_would_end_with_is_said_before_any_is_started(
     assert isinstance(done.exception, SettingsError)
     assert "TAPETUM_" in str(done.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_new_data_of_the_demo_are_of_no_older_version(embedded_redis: Any, tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path, redis_url=embedded_redis.url)
+    client = serve._connected(settings)
+    clips = demo_clips()
+    serve._declare_demo_cameras(client, clips, {clip.id: f"rtsp://127.0.0.1:1/{clip.id}" for clip in clips}, True)
+    serve._connected(settings)
+    assert list(tmp_path.glob("backups/*")) == []
