@@ -90,6 +90,9 @@ PlainText = Annotated[
 ]
 
 
+SearchReason = Annotated[PlainText, Field(min_length=1, max_length=500)]
+
+
 def written_moment(given: object) -> object:
     """Times are written in RFC 3339 and never counted. Raises ValueError."""
     if not isinstance(given, datetime) and not (isinstance(given, str) and _WRITTEN.match(given)):
@@ -472,9 +475,7 @@ class SearchRequest(Closed):
     rerank: bool = Field(
         False, description="Order the first 300 by k-reciprocal neighbours; probabilities stay as they are."
     )
-    reason: PlainText | None = Field(
-        None, max_length=500, description="Why; goes to the audit log. Some installations require it."
-    )
+    reason: SearchReason | None = Field(None, description="Why; goes to the audit log. Some installations require it.")
 
 
 class SearchMatch(BaseModel):

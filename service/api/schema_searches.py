@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.api.schema import Closed, PlainText, SearchExample, SearchFilters, SearchMatch, Tracklet
+from service.api.schema import Closed, SearchExample, SearchFilters, SearchMatch, SearchReason, Tracklet
 from service.search_store import VerdictKind
 
 __all__ = [
@@ -42,9 +42,7 @@ class KeptSearchRequest(Closed):
     rerank: bool = Field(
         False, description="Order the first 300 by k-reciprocal neighbours; probabilities stay as they are."
     )
-    reason: PlainText | None = Field(
-        None, max_length=500, description="Why; goes to the audit log. Some installations require it."
-    )
+    reason: SearchReason | None = Field(None, description="Why; goes to the audit log. Some installations require it.")
 
 
 class KeptSearchSummary(BaseModel):

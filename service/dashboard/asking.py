@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from nicegui import ui
+from pydantic import TypeAdapter
 
+from service.api.schema import SearchReason
 from service.dashboard import strings
 from service.dashboard.desk import Desk
 from service.dashboard.elements import answer_of, heading, primary, quiet
@@ -13,6 +16,8 @@ from service.dashboard.search_scope import SearchScope
 from service.search import MAX_EXAMPLES, Example
 
 __all__ = ["Asking"]
+
+_REASON: Final = TypeAdapter[str](SearchReason)
 
 
 class Asking:
@@ -61,6 +66,7 @@ class Asking:
             with ui.element("div").classes("tp-line"):
                 primary(strings.SEARCH, lambda: dialog.submit(reason.value))
                 quiet(strings.CANCEL, lambda: dialog.submit(None))
-        given = await answer_of(dialog)
-        self._reason = (given or "").strip() or None
+        given = (await answer_of(dialog) or "").strip()
+        if given:
+            self._reason = await self._desk.try_to(lambda: _REASON.validate_python(given))
         return self._reason is not None

@@ -7,6 +7,7 @@ from html import escape
 
 from nicegui import ui
 
+from service.api.schema_people import TokenCreate
 from service.dashboard import strings
 from service.dashboard.desk import Desk, Unanswered
 from service.dashboard.elements import answer_of, ask_first, empty, heading, primary, quiet, table_head
@@ -76,8 +77,12 @@ class AccountPage:
         wanted = await answer_of(dialog)
         if not wanted:
             return
-        called, lasts = str(name.value or "").strip(), float(days.value)
-        made = await self._desk.try_to(lambda: self._desk.scoped.people.add_token(called, days=lasts))
+
+        def add() -> tuple[str, ApiToken]:
+            token = TokenCreate(name=str(name.value or "").strip(), expires_in_days=float(days.value))
+            return self._desk.scoped.people.add_token(token.name, days=token.expires_in_days)
+
+        made = await self._desk.try_to(add)
         if made is not None:
             await self._draw()
             show_secret(strings.TOKEN_OF.format(name=made[1].name), made[0])

@@ -7,6 +7,7 @@ from functools import partial
 from nicegui import ui
 
 from service.alerts import Alert
+from service.api.schema_alerts import AcknowledgementRequest
 from service.api.scoped_watchlist import SeenEntry
 from service.dashboard import strings
 from service.dashboard.asking import Asking
@@ -156,8 +157,12 @@ class AlertsPage:
                 quiet(strings.CANCEL, lambda: dialog.submit(False))
         if not await answer_of(dialog):
             return
-        text = str(note.value or "").strip() or None
-        if await self._desk.try_to(lambda: self._desk.scoped.alerts.acknowledge(alert_id, text)) is not None:
+
+        def acknowledge() -> Alert:
+            request = AcknowledgementRequest(note=str(note.value or "").strip() or None)
+            return self._desk.scoped.alerts.acknowledge(alert_id, request.note)
+
+        if await self._desk.try_to(acknowledge) is not None:
             await self._refresh()
 
     # -- whom is watched for ---------------------------------------------------------------------

@@ -6,6 +6,7 @@ from functools import partial
 
 from nicegui import ui
 
+from service.api.schema_subjects import SubjectChange
 from service.dashboard import strings
 from service.dashboard.asking import Asking
 from service.dashboard.components import TimelineChart
@@ -147,9 +148,12 @@ class SubjectPage:
         given = await answer_of(dialog)
         if given is None:
             return
-        called = given.strip() or None
-        subjects = self._desk.scoped.subjects
-        if await self._desk.try_to(lambda: subjects.rename(subject.id, subject.revision, called)) is not None:
+
+        def rename() -> Subject:
+            change = SubjectChange(revision=subject.revision, name=given.strip() or None)
+            return self._desk.scoped.subjects.rename(subject.id, change.revision, change.name)
+
+        if await self._desk.try_to(rename) is not None:
             await self._draw()
 
     async def _ask_remove(self, subject: Subject) -> None:
