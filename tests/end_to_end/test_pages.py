@@ -201,6 +201,11 @@ def test_an_account_is_made_changed_and_removed(page: Page, address: str) -> Non
     expect(row).to_have_count(0, timeout=EIGHT_S)
     page.get_by_role("link", name="admin, administrator").click()
     page.get_by_role("button", name="Make a token").click()
+    page.get_by_label("Name").fill("door\u202eopener")  # reads "doorrenepo"
+    page.get_by_role("button", name="Keep").click()
+    expect(page.get_by_text("control characters and direction marks")).to_be_visible(timeout=EIGHT_S)
+    expect(page.get_by_text("No tokens.")).to_be_visible()
+    page.get_by_role("button", name="Make a token").click()
     page.get_by_label("Name").fill("door-opener")
     page.get_by_role("button", name="Keep").click()
     expect(page.get_by_label("Token door-opener")).not_to_be_empty(timeout=EIGHT_S)
