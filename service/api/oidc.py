@@ -54,7 +54,7 @@ async def begin(request: Request, services: OpenToAll, next: str = "/") -> Respo
         path=BEGIN_PATH,
         httponly=True,
         samesite="lax",
-        secure=(services.settings.oidc_redirect_url or "").startswith("https:"),
+        secure=_over_tls(services),
     )
     return response
 
@@ -86,8 +86,13 @@ async def come_back(request: Request, services: OpenToAll) -> Response:
     # A page of our own goes on from here: a redirect would still be the provider's doing, and the strict cookie of the
     # session would not come along.
     response = _page("Logged in", f'<p><a href="{escape(where)}">Go on</a></p>', refresh=where)
-    set_session_cookie(response, token, services, secure=request.url.scheme == "https")
+    set_session_cookie(response, token, services, secure=_over_tls(services))
     return response
+
+
+def _over_tls(services: Services) -> bool:
+    """As the browser sees it, also where a proxy that is not trusted takes the TLS off."""
+    return (services.settings.oidc_redirect_url or "").startswith("https:")
 
 
 def _open_session(services: Services, identity: Identity, trail: Trail) -> str:

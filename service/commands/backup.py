@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ from service.settings import Settings, load_settings
 if TYPE_CHECKING:
     import redis
 
-__all__ = ["register"]
+__all__ = ["named_when_cut_off", "register"]
 
 AsJson = Annotated[bool, typer.Option("--json")]
 
@@ -74,7 +75,8 @@ def restore(
     with ExitStack() as stack:
         settings = _settings()
         client = _client(stack, settings, alone=True)
-        with progress_line() as progress:
+        earlier = backup_path(settings, "before-restore")
+        with named_when_cut_off(earlier), progress_line() as progress:
             done = restored(
                 client,
                 MediaStore(settings.media_base, PLAIN),
@@ -82,7 +84,7 @@ def restore(
                 elsewhere=erasables(client, settings),
                 trail=console_trail(),
                 replace=replace,
-                earlier=backup_path(settings, "before-restore"),
+                earlier=earlier,
                 progress=progress,
             )
     if as_json:
@@ -95,6 +97,17 @@ def restore(
         typer.echo(f"{done.left_out} sightings were erased since and stay erased.")
     if done.earlier:
         typer.echo(f"What was here before: {done.earlier}")
+
+
+@contextmanager
+def named_when_cut_off(earlier: Path) -> Iterator[None]:
+    """Whoever is left with half a restore wants to know where the other half is."""
+    try:
+        yield
+    except BaseException:
+        if earlier.exists():
+            typer.echo(f"What was here before: {earlier}", err=True)
+        raise
 
 
 def _settings() -> Settings:

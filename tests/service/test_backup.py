@@ -27,6 +27,7 @@ from service.backup import BackupError, Manifest, restore, write_backup
 from service.backup.archive import MANIFEST_NAME, ArchiveWriter, read_members
 from service.backup.checking import check_backup
 from service.backup.keyspace import all_names, dumped, is_passing
+from service.commands.backup import named_when_cut_off
 from service.gallery import Eraser, Gallery, GalleryFilter, Holds, MediaError, MediaStore, TrackletRecord, keys
 from service.redis_server import connect
 from service.schema_version import SCHEMA_KEY, SCHEMA_VERSION, SchemaError
@@ -556,6 +557,18 @@ def test_a_restore_that_was_cut_off_is_begun_again_before_anything_starts(small:
     assert not (target.folder / "unused.tar").exists()  # there was nothing worth keeping
     assert target.all_records() == small.all_records()
     connect(settings).close()
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_restore_that_is_cut_off_names_what_was_there_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], saved: bool
+) -> None:
+    earlier = tmp_path / "before-restore.tar"
+    if saved:
+        earlier.touch()
+    with pytest.raises(KeyboardInterrupt), named_when_cut_off(earlier):
+        raise KeyboardInterrupt
+    assert (str(earlier) in capsys.readouterr().err) is saved
 
 
 def test_a_manifest_is_read_as_it_was_written(small: Place) -> None:
