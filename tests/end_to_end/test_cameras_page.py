@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Position, expect
 from support.browsing import EIGHT_S, log_in, make, serious, shoot
 
 # Of the buttons in it axe takes the dimmed page for the ground; they look as on every page, where it sees them right.
@@ -72,8 +72,13 @@ def test_regions_are_drawn_on_the_picture_and_written_as_numbers(page: Page, add
     assert abs(box["width"] / box["height"] - 320 / 240) < 0.01
     frame = page.locator(".tp-region-frame")
 
+    def at(x: float, y: float) -> Position:
+        box = frame.bounding_box()  # now: the dialog may still have been growing
+        assert box is not None
+        return {"x": x * box["width"], "y": y * box["height"]}
+
     def click(x: float, y: float) -> None:
-        frame.click(position={"x": x * box["width"], "y": y * box["height"]})
+        frame.click(position=at(x, y))
 
     for x, y in ((0.1, 0.1), (0.9, 0.1), (0.9, 0.9), (0.3, 0.6)):
         click(x, y)
@@ -84,9 +89,7 @@ def test_regions_are_drawn_on_the_picture_and_written_as_numbers(page: Page, add
     page.locator(".tp-corner").first.click()
     first = page.get_by_label("Corners of region 1")
     expect(first).to_have_value(re.compile(r"^(9|10)(\.\d+)? (9|10)(\.\d+)?; (89|90)(\.\d+)? "))
-    page.locator(".tp-corner").nth(2).drag_to(
-        frame, target_position={"x": 0.5 * box["width"], "y": 0.8 * box["height"]}
-    )
+    page.locator(".tp-corner").nth(2).drag_to(frame, target_position=at(0.5, 0.8))
     expect(first).to_have_value(re.compile(r"; (49|50)(\.\d+)? (79|80)(\.\d+)?$"))
     page.get_by_role("button", name="Does not count").click()
     page.get_by_role("button", name="By numbers").click()

@@ -22,7 +22,7 @@ import pytest
 from support.cameras import RtspServer, encode, have_rtsp_server, wait_for
 from support.installation import Installation
 
-from pipeline.appearance import overlaps
+from models.boxes import intersection_over_union
 
 STREET_PLACES = ("/usr/share/doc/opencv-doc", "/usr/share/opencv4", "/usr/share/opencv", "/usr/share/opencv-doc")
 FRAMES = 220
@@ -56,7 +56,7 @@ class Truth:
     def who(self, frame: int, box: list[float]) -> int | None:
         """The id whose box in that frame (or a neighbour) overlaps most; None when nobody's does."""
         near = self.tracks[np.abs(self.tracks[:, 0] - frame) <= 1]
-        shared = overlaps(np.array([box]), near[:, 2:])[0]
+        shared = intersection_over_union(np.array([box]), near[:, 2:])[0]
         return int(near[shared.argmax(), 1]) if shared.max(initial=0.0) > 0.4 else None
 
     def photo_of(self, who: int) -> tuple[bytes, tuple[float, float]]:
@@ -64,7 +64,7 @@ class Truth:
         best, chosen = -1.0, self.tracks[0]
         for row in self.tracks[self.tracks[:, 1] == who]:
             others = self.tracks[(self.tracks[:, 0] == row[0]) & (self.tracks[:, 1] != who)]
-            free = 1.0 - overlaps(row[None, 2:], others[:, 2:]).max(initial=0.0)
+            free = 1.0 - intersection_over_union(row[None, 2:], others[:, 2:]).max(initial=0.0)
             size = free**4 * (row[5] - row[3])
             if size > best:
                 best, chosen = size, row

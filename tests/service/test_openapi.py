@@ -15,15 +15,23 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 from jsonschema_rs import Draft202012Validator
+from pydantic import TypeAdapter
 from support.api_world import ADMIN, CALIBRATION, PASSWORD, World, bearer, foreseeable_loaders, scene, world_in
 from support.described import CAMERA, EXAMPLE, described, seed
 from support.served import served
 
 from models.types import Modality
 from pipeline.camera import CameraConfig
+from service.api.schema import SearchRequest
 from service.live import RedisLiveView
 
 SUPPORT = Path(__file__).parents[1] / "support"
+
+
+def test_a_description_made_again_is_no_deeper() -> None:
+    """Pydantic hands the same schema to whoever asks again; checks must not be wrapped in checks."""
+    depths = {str(TypeAdapter(list[SearchRequest]).core_schema).count("function-before") for _ in range(3)}
+    assert len(depths) == 1
 
 
 @pytest.fixture(scope="module")

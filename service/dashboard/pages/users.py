@@ -72,6 +72,9 @@ class UsersPage:
 
     async def _form(self, account: Account | None) -> None:
         """Ask for a new account, or for changes of one; the secret is made here and shown once."""
+        names = await self._desk.try_to(self._desk.scoped.camera_names)
+        if names is None:
+            return
         with ui.dialog(value=True) as dialog, ui.element("div").classes("tp-dialog tp-narrow"):
             heading(strings.ADD_USER if account is None else account.name, level=2)
             name = ui.input(strings.AUDIT_ACCOUNT).props("filled dense stack-label maxlength=64 autofocus")
@@ -80,7 +83,7 @@ class UsersPage:
             role = ui.select(roles, label=strings.ROLE, value=(account.role if account else Role.OPERATOR).value)
             role.props("filled dense stack-label options-dense")
             chosen = list((account.cameras if account is not None else None) or ())
-            options = {**{one: one for one in chosen}, **self._names}
+            options = {**{one: one for one in chosen}, **names}
             every = ui.checkbox(strings.EVERY_CAMERA, value=account is None or account.cameras is None).props("dense")
             some = ui.select(options, label=strings.FILTER_CAMERAS, multiple=True, value=chosen)
             some.props("filled dense stack-label options-dense use-chips").bind_visibility_from(
