@@ -9,9 +9,12 @@ from typing import Self
 import httpx2 as httpx
 
 from service.api.schema import Login, SessionInfo, SessionOpened, SystemInfo
+from service.client.alerting import Alerts, Watchlist, Webhooks
 from service.client.cameras import Cameras
+from service.client.cases import Cases, Exports
 from service.client.gallery import Erasures, Tracklets
 from service.client.people import Audit, Tokens, Users
+from service.client.reembedding import Reembeddings
 from service.client.searching import Photos, Searches
 from service.client.subjects import Subjects, WalkingTimes
 from service.client.transport import Transport
@@ -57,6 +60,12 @@ class Client:
         self.searches = Searches(self._transport)
         self.subjects = Subjects(self._transport)
         self.walking_times = WalkingTimes(self._transport)
+        self.cases = Cases(self._transport)
+        self.exports = Exports(self._transport)
+        self.watchlist = Watchlist(self._transport)
+        self.alerts = Alerts(self._transport)
+        self.webhooks = Webhooks(self._transport)
+        self.reembedding = Reembeddings(self._transport)
         self.users = Users(self._transport)
         self.tokens = Tokens(self._transport)
         self.audit = Audit(self._transport)

@@ -10,6 +10,7 @@ from service.problems import Problem
 __all__ = [
     "ApiError",
     "ConflictError",
+    "DamagedError",
     "NotAllowedError",
     "NotFoundError",
     "RateLimitedError",
@@ -23,6 +24,10 @@ __all__ = [
 
 class UnreachableError(ConnectionError):
     """Nobody answered, not even with an error; the request may have been carried out all the same."""
+
+
+class DamagedError(OSError):
+    """A file arrived that is not the one that the service made; nothing was kept of it."""
 
 
 class ApiError(RuntimeError):

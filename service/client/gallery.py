@@ -56,5 +56,11 @@ class Tracklets(Noun):
 class Erasures(Noun):
     def erase(self, tracklet_ids: Sequence[str], reason: str) -> Erasure:
         """Erase sightings for good. Keep the answer: it is the proof."""
-        request = ErasureRequest(tracklet_ids=list(tracklet_ids), reason=reason)
+        return self._erase(ErasureRequest(tracklet_ids=list(tracklet_ids), reason=reason))
+
+    def erase_subject(self, subject_id: str, reason: str) -> Erasure:
+        """Erase all sightings that are confirmed in a subject and in the account's cameras, for good."""
+        return self._erase(ErasureRequest(subject_id=subject_id, reason=reason))
+
+    def _erase(self, request: ErasureRequest) -> Erasure:
         return self._api.call(Erasure, "POST", "/erasures", request)

@@ -56,6 +56,10 @@ class Subjects(Noun):
         request = SubjectMerge(revision=subject.revision, other_id=other.id, other_revision=other.revision)
         return self._api.call(Subject, "POST", f"/subjects/{subject.id}/merge", request)
 
+    def withdraw_merge(self, subject_id: str, other_id: str) -> Subject:
+        """Take a proposal to merge back, where two accounts have to confirm."""
+        return self._api.call(Subject, "DELETE", f"/subjects/{subject_id}/merge/{other_id}")
+
     def split(self, subject: Subject, tracklet_ids: Sequence[str], name: str | None = None) -> Subject:
         """Some sightings are somebody else; returns that one."""
         request = SubjectSplit(revision=subject.revision, tracklet_ids=list(tracklet_ids), name=name)

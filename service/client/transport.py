@@ -6,12 +6,14 @@ import random
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from typing import Any, Protocol, Self, TypeVar
 
 import httpx2 as httpx
 from pydantic import BaseModel
 
 from service.client.errors import UnreachableError, error_of, wait_of
+from service.client.events import Event, events_in
 
 __all__ = ["Transport"]
 
@@ -125,17 +127,47 @@ class Transport:
             headers=headers,
         )
         repeatable = (method in _REPEATABLE or key is not None) and files is None
+        return self._answer(request, repeatable=repeatable)
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """What is at a path, piece by piece. Raises ApiError, and UnreachableError also when the end is missing."""
+        with closing(self._answer(self._http.build_request("GET", path), repeatable=True, whole=False)) as answer:
+            try:
+                yield from answer.iter_bytes()
+            except httpx.TransportError as error:
+                raise UnreachableError(f"{self.address} stopped in the middle of its answer: {error}") from None
+
+    def events(self, path: str, last_id: str | None) -> Iterator[Event]:
+        """Server-sent events, without end: a stream that ends or breaks is opened again after the last one seen.
+
+        Raises:
+            ApiError: what the API said when it was opened, also again.
+            UnreachableError: nobody answered then.
+        """
+        wait_s = FIRST_WAIT_S
+        while True:
+            request = self._http.build_request("GET", path, headers={"Last-Event-ID": last_id} if last_id else None)
+            answer = self._answer(request, repeatable=True, whole=False)
+            with closing(answer), suppress(httpx.TransportError):
+                for event in events_in(answer.iter_lines()):
+                    last_id, wait_s = event.id or last_id, event.retry_s or wait_s
+                    yield event
+            time.sleep(_wait_s(0, wait_s))
+
+    def _answer(self, request: httpx.Request, *, repeatable: bool, whole: bool = True) -> httpx.Response:
+        """Send a request, again where that is safe. One that is not `whole` is still to be read, and closed."""
         for attempt in range(self._retries + 1):
             last = attempt == self._retries or not repeatable
             try:
-                response = self._http.send(request)
+                response = self._http.send(request, stream=not whole)
+                if response.is_success:
+                    return response
+                response.read()
             except httpx.TransportError as error:
                 if last:
                     raise UnreachableError(f"no answer from {self.address}: {error}") from None
                 time.sleep(_wait_s(attempt, None))
                 continue
-            if response.is_success:
-                return response
             said_s = wait_of(response)
             if last or response.status_code not in _PASSING or (said_s or 0) > LONGEST_WAIT_S:
                 raise error_of(response)

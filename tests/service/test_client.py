@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 from support.api_world import CALIBRATION, PASSWORD, World, encoded, foreseeable_loaders, record_of, scene, world_in
+from support.lost_answers import LosingAnswers
 from support.served import served
 from typer.testing import CliRunner
 
@@ -57,26 +58,6 @@ def address(world: World) -> Iterator[str]:
 def client(world: World, address: str) -> Iterator[Client]:
     with Client(address, token=world.token_of(Role.ADMIN), timeout_s=30) as client:
         yield client
-
-
-class LosingAnswers(httpx.BaseTransport):
-    """Lets every request through, and loses the first answers on their way back."""
-
-    def __init__(self, lost: int) -> None:
-        self._real = httpx.HTTPTransport()
-        self._lost = lost
-        self.sent = 0
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        self.sent += 1
-        answer = self._real.handle_request(request)
-        answer.read()
-        if self.sent <= self._lost:
-            raise httpx.ReadError("the connection broke", request=request)
-        return answer
-
-    def close(self) -> None:
-        self._real.close()
 
 
 @pytest.fixture
