@@ -31,18 +31,20 @@ MAX_ENTRIES = 10_000
 _BATCH = 256
 _ATTEMPTS = 20
 
-# KEYS: entry, entries, revisions, version, then for each example tracklet its record and its set of entries.
-# ARGV: id, head, vectors, most. Returns 'added', 'there' for an id that is, 'full', or 'gone' for an example.
+# KEYS: entry, entries, revisions, version, ended, then for each example tracklet its record and its set of entries.
+# ARGV: id, head, vectors, most. Returns 'added', 'there' for an id that is, 'ended' for one that was, 'full', or
+# 'gone' for an example.
 _ADD = """#!lua
 if redis.call('EXISTS', KEYS[1]) == 1 then return 'there' end
-for i = 5, #KEYS, 2 do
+if redis.call('EXISTS', KEYS[5]) == 1 then return 'ended' end
+for i = 6, #KEYS, 2 do
   if redis.call('EXISTS', KEYS[i]) == 0 then return 'gone' end
 end
 if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[4]) then return 'full' end
 redis.call('HSET', KEYS[1], 'head', ARGV[2], 'vectors', ARGV[3], 'revision', 1)
 redis.call('ZADD', KEYS[2], 0, ARGV[1])
 redis.call('HSET', KEYS[3], ARGV[1], 1)
-for i = 6, #KEYS, 2 do redis.call('SADD', KEYS[i], ARGV[1]) end
+for i = 7, #KEYS, 2 do redis.call('SADD', KEYS[i], ARGV[1]) end
 redis.call('INCR', KEYS[4])
 return 'added'
 """
@@ -57,11 +59,15 @@ redis.call('INCR', KEYS[3])
 return 1
 """
 
-# KEYS: entry, entries, revisions, version. ARGV: id. Returns whether there was one.
+# KEYS: entry, entries, revisions, version, ended. ARGV: id, for how many seconds to remember that it was. Returns
+# whether there was one.
 _REMOVE = """#!lua
 local there = redis.call('DEL', KEYS[1])
 there = there + redis.call('ZREM', KEYS[2], ARGV[1]) + redis.call('HDEL', KEYS[3], ARGV[1])
-if there > 0 then redis.call('INCR', KEYS[4]) end
+if there > 0 then
+  redis.call('INCR', KEYS[4])
+  redis.call('SET', KEYS[5], 1, 'EX', ARGV[2])
+end
 return there > 0 and 1 or 0
 """
 
@@ -72,6 +78,10 @@ class WatchlistError(ValueError):
 
 class WatchlistFull(WatchlistError):  # noqa: N818  a kind of WatchlistError
     """There are as many entries as there may be."""
+
+
+class EntryEnded(WatchlistError):  # noqa: N818  a kind of WatchlistError
+    """There was one of this id, and it ended."""
 
 
 class ExampleGone(WatchlistError):  # noqa: N818  a kind of WatchlistError
@@ -145,7 +155,7 @@ class WatchlistStore:
         """Returns whether it was added; False where there is one of its id, which stays as it is.
 
         Raises:
-            WatchlistFull, ExampleGone.
+            WatchlistFull, ExampleGone, EntryEnded.
         """
         shown = [example.tracklet_id for example in entry.examples if example.tracklet_id is not None]
         names = [name for one in shown for name in (gallery_keys.record(one), keys.LOOKED_FOR + one)]
@@ -156,6 +166,8 @@ class WatchlistStore:
             raise WatchlistFull(f"The watchlist holds {MAX_ENTRIES} entries, as many as it may; remove some first.")
         if said == b"gone":
             raise ExampleGone("An example was erased a moment ago.")
+        if said == b"ended":
+            raise EntryEnded("The entry has ended.")
         return said == b"added"
 
     def change(self, entry_id: str, changed: Callable[[WatchEntry], WatchEntry | None]) -> WatchEntry | None:
@@ -178,7 +190,7 @@ class WatchlistStore:
     def remove(self, entry_id: str) -> bool:
         """Whether there was one. It never matches again."""
         with redis_at_work():
-            return bool(self._remove(self._names(entry_id), [entry_id]))
+            return bool(self._remove(self._names(entry_id), [entry_id, keys.ENDED_KEPT_S]))
 
     def remove_expired(self, before: datetime) -> int:
         """Remove, with their vectors, the entries that expired before a moment. Returns how many."""
@@ -228,7 +240,7 @@ class WatchlistStore:
 
     @staticmethod
     def _names(entry_id: str) -> list[str]:
-        return [keys.ENTRY + entry_id, keys.ENTRIES, keys.REVISIONS, keys.VERSION]
+        return [keys.ENTRY + entry_id, keys.ENTRIES, keys.REVISIONS, keys.VERSION, keys.ENDED + entry_id]
 
 
 def _vectors_place(entry_id: str) -> str:

@@ -21,6 +21,9 @@ DEAD = "tapetum:webhooks:dead:"  # + webhook: sorted set: alert id by when it wa
 ATTEMPTS = "tapetum:webhooks:attempts:"  # + webhook: hash: alert id -> JSON
 STATUS = "tapetum:webhooks:status"  # hash: id -> JSON of the last attempt
 
+ENDED = "tapetum:idempotency:ended:"  # + id of an entry or a webhook that ended: an old key does not make it again
+ENDED_KEPT_S = 24 * 3600  # as long as an idempotency key
+
 
 def alerts_of(camera_id: str) -> str:
     """Stream like `ALERTS`, of one camera, with the same positions."""

@@ -87,6 +87,7 @@ class WebhookSender:
             while not self._stop.is_set():
                 try:
                     for webhook in self._store.all():
+                        self._bound(webhook)
                         if webhook.enabled:
                             self._begin(pool, webhook)
                     away = False
@@ -114,6 +115,14 @@ class WebhookSender:
             pool.submit(self._send_all, webhook, first)
         else:
             self._end(webhook)
+
+    def _bound(self, webhook: Webhook) -> None:
+        """Give up what a target that hangs or is slow lets pile up."""
+        given_up = self._store.give_up_excess(webhook.id)
+        if given_up:
+            log.warning("too many alerts wait, the oldest are given up", webhook=webhook.id, count=given_up)
+        for _ in range(given_up):
+            self._on_sent("dead")
 
     def _end(self, webhook: Webhook) -> None:
         with self._lock:

@@ -16,18 +16,20 @@ from service.alerts.webhook import DeadLetter, Webhook, WebhookStatus
 from service.gallery.records import RecordError
 from service.gallery.store import redis_at_work
 
-__all__ = ["MAX_WEBHOOKS", "WebhookError", "WebhookStore"]
+__all__ = ["MAX_WEBHOOKS", "WebhookEnded", "WebhookError", "WebhookStore"]
 
 log = structlog.get_logger("tapetum.webhooks")
 
 MAX_WEBHOOKS = 20
 MAX_DEAD = 10_000  # of one webhook; the oldest go
+MAX_DUE = 10_000  # of one webhook; the oldest are given up
 _ATTEMPTS = 20
 _CURSOR = re.compile(r"(\d{1,15})\.([0-9A-Z]{26})")
 
-# KEYS: webhooks. ARGV: id, JSON, most. Returns 'added', 'there' or 'full'.
+# KEYS: webhooks, ended. ARGV: id, JSON, most. Returns 'added', 'there', 'ended' for an id that was, or 'full'.
 _ADD = """#!lua
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return 'there' end
+if redis.call('EXISTS', KEYS[2]) == 1 then return 'ended' end
 if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then return 'full' end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 'added'
@@ -86,6 +88,10 @@ class WebhookError(ValueError):
     """The webhook cannot be added or changed; the message is a sentence for the one who asked."""
 
 
+class WebhookEnded(WebhookError):  # noqa: N818  a kind of WebhookError
+    """There was one of this id, and it was removed."""
+
+
 class WebhookStore:
     """The webhooks. Every method raises GalleryUnavailable when Redis cannot serve."""
 
@@ -119,11 +125,18 @@ class WebhookStore:
         return [webhook.id for webhook in self.all() if webhook.wants(camera_id)]
 
     def add(self, webhook: Webhook) -> bool:
-        """Returns whether it was added; False where there is one of its id. Raises WebhookError when there are many."""
+        """Returns whether it was added; False where there is one of its id.
+
+        Raises:
+            WebhookEnded: there was one of its id.
+            WebhookError: there are many.
+        """
         with redis_at_work():
-            said = self._add([keys.WEBHOOKS], [webhook.id, webhook.to_json(), MAX_WEBHOOKS])
+            said = self._add([keys.WEBHOOKS, keys.ENDED + webhook.id], [webhook.id, webhook.to_json(), MAX_WEBHOOKS])
         if said == b"full":
             raise WebhookError(f"There are {MAX_WEBHOOKS} webhooks, as many as there may be.")
+        if said == b"ended":
+            raise WebhookEnded("The webhook was removed.")
         return bool(said == b"added")
 
     def change(self, webhook_id: str, changed: Callable[[Webhook], Webhook]) -> Webhook | None:
@@ -145,6 +158,7 @@ class WebhookStore:
             pipe.hdel(keys.WEBHOOKS, webhook_id)
             pipe.hdel(keys.STATUS, webhook_id)
             pipe.delete(*self._queues(webhook_id))
+            pipe.set(keys.ENDED + webhook_id, 1, ex=keys.ENDED_KEPT_S)
             return bool(pipe.execute()[0])
 
     def status(self, webhook_id: str) -> WebhookStatus:
@@ -168,9 +182,10 @@ class WebhookStore:
 
     def delivered(self, webhook_id: str, alert_id: str, at: datetime | None) -> None:
         """It need not be sent any more: it arrived, at a time, or (None) there is no such alert."""
-        due, _, attempts = self._queues(webhook_id)
+        due, dead, attempts = self._queues(webhook_id)
         with redis_at_work(), self._redis.pipeline(transaction=True) as pipe:
             pipe.zrem(due, alert_id)
+            pipe.zrem(dead, alert_id)  # given up for want of room while it was on its way
             pipe.hdel(attempts, alert_id)
             pipe.execute()
         if at is not None:
@@ -194,6 +209,24 @@ class WebhookStore:
             self._fail(names, [alert_id, value, "" if pause is None else int(pause * 1000), MAX_DEAD])
         self.note(webhook_id, at, error)
         return pause is None
+
+    def give_up_excess(self, webhook_id: str) -> int:
+        """Give up the oldest of what is due beyond `MAX_DUE`. Returns how many."""
+        names = self._queues(webhook_id)
+        with redis_at_work():
+            if self._redis.zcard(names[0]) <= MAX_DUE:
+                return 0
+            due = sorted(cast("list[bytes]", self._redis.zrange(names[0], 0, -1)))  # ids rise with time
+            excess = due[: max(0, len(due) - MAX_DUE)]
+            count = 0
+            for start in range(0, len(excess), 1000):
+                chunk = excess[start : start + 1000]
+                attempts = cast("list[bytes | None]", self._redis.hmget(names[2], [one.decode() for one in chunk]))
+                for one, text in zip(chunk, attempts, strict=True):
+                    tried = json.loads(text)["count"] if text else 0
+                    value = json.dumps({"count": tried, "error": "Too many are waiting."})
+                    count += int(cast("int", self._fail(names, [one, value, "", MAX_DEAD])))
+        return count
 
     def note(self, webhook_id: str, at: datetime, error: str | None) -> None:
         """How the last attempt went."""

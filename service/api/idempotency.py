@@ -21,7 +21,7 @@ from service.gallery.store import redis_at_work
 from service.problems import ProblemError
 from service.security.access import AccessDenied
 
-__all__ = ["IdempotencyKey", "Once", "id_for"]
+__all__ = ["IdempotencyKey", "Once", "id_for", "spent"]
 
 T = TypeVar("T")
 _PREFIX = "tapetum:idempotency:"
@@ -94,9 +94,7 @@ class Once:
             try:
                 return made_before(before["id"])
             except (ValueError, HTTPException):
-                raise ProblemError(
-                    409, "idempotency-key-spent", "What was made with this Idempotency-Key is not there any more."
-                ) from None
+                raise spent() from None
         try:
             made = make()
         except (ValueError, HTTPException, AccessDenied):  # refused: nothing was made
@@ -121,6 +119,11 @@ def _name(account: str, operation: str, key: str) -> str:
 
 def _digest(request: BaseModel) -> str:
     return hashlib.sha256(request.model_dump_json().encode()).hexdigest()
+
+
+def spent() -> ProblemError:
+    """The refusal of a key whose object is gone: it makes nothing again."""
+    return ProblemError(409, "idempotency-key-spent", "What was made with this Idempotency-Key is not there any more.")
 
 
 def _taken() -> ProblemError:

@@ -122,8 +122,8 @@ class ScopedAlerts:
     async def stream(self, position: str) -> AsyncGenerator[Alert | None, None]:
         """The alerts after a position, and then each as it is raised; None where there was none for a while.
 
-        Before each is given, role, scope and (where `Scoped` knows one) session are judged anew. While Redis is away
-        it waits, and then goes on where it was.
+        After each reading of at most `CHUNK`, role, scope and (where `Scoped` knows one) session are judged anew. While
+        Redis is away it waits, and then goes on where it was.
 
         Raises:
             AccessDenied: the account may not see alerts any more.

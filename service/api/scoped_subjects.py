@@ -191,6 +191,8 @@ class ScopedSubjects:
                 return self._propose_merge(kept, revision, other, other_revision, proposed)
         told = {"subject": kept.id, "other": other.id}
         with _problems(), recorded(self.services.audit, "subject.merge", self.scoped.trail, **told):
+            if (kept.revision, other.revision) != (revision, other_revision):
+                raise SubjectConflict(kept.id)  # what is merged is what was judged above
             return self._shown(self.services.subjects.merge(kept.id, revision, other.id, other_revision))
 
     def _propose_merge(

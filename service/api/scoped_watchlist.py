@@ -13,8 +13,8 @@ from ulid import ULID
 
 from service.alerts import Hours, WatchEntry, WatchExample, WatchState
 from service.alerts.entries import Cameras, narrow
-from service.alerts.entry_store import ExampleGone, WatchlistError, server_time
-from service.api.idempotency import id_for
+from service.alerts.entry_store import EntryEnded, ExampleGone, WatchlistError, server_time
+from service.api.idempotency import id_for, spent
 from service.api.scoped_searches import search_problems, told_example, told_scope
 from service.problems import ProblemError
 from service.search import Example
@@ -291,6 +291,8 @@ def _problems() -> Iterator[None]:
         yield
     except ExampleGone as error:
         raise ProblemError(404, "example-not-found", str(error)) from None
+    except EntryEnded:
+        raise spent() from None
     except WatchlistError as error:
         raise ProblemError(409, "watchlist-refused", str(error)) from None
 

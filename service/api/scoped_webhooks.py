@@ -12,8 +12,8 @@ from service.alerts import DeadLetter, Webhook, WebhookStatus
 from service.alerts.signature import check_secret, fresh_secret
 from service.alerts.webhook import origin_of
 from service.alerts.webhook_address import check_webhook_url
-from service.alerts.webhook_store import WebhookError
-from service.api.idempotency import id_for
+from service.alerts.webhook_store import WebhookEnded, WebhookError
+from service.api.idempotency import id_for, spent
 from service.problems import ProblemError
 from service.security.access import Permission
 from service.security.people import recorded
@@ -159,6 +159,8 @@ def _told(values: Mapping[str, Any]) -> dict[str, Any]:
 def _problems() -> Iterator[None]:
     try:
         yield
+    except WebhookEnded:
+        raise spent() from None
     except WebhookError as error:
         raise ProblemError(409, "webhook-refused", str(error)) from None
     except ValueError as error:

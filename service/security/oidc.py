@@ -208,17 +208,18 @@ class Provider:
         subject, name = claims["sub"], claims.get(settings.oidc_account_claim)
         if not isinstance(subject, str) or not 1 <= len(subject) <= _MAX_SUBJECT:
             raise _refused("the subject is none")
+        values = _values(claims, settings.oidc_grant_claim)
+        # The first in the configuration's order counts. Judged before the name: who has no grant any more is out.
+        grant = next((grant for value, grant in settings.oidc_grants.items() if value in values), None)
+        if grant is None:
+            raise NothingGranted(_key(self.issuer, subject))
         if not isinstance(name, str):
             raise OidcError(
                 "The login service does not say what your account is called. Tell your administrator.",
                 f"no claim {settings.oidc_account_claim}",
             )
-        values = _values(claims, settings.oidc_grant_claim)
-        for value, grant in settings.oidc_grants.items():  # the first in the configuration's order counts
-            if value in values:
-                cameras = None if grant.cameras == "*" else frozenset(grant.cameras)
-                return Identity(self.issuer, subject, name, Role(grant.role), cameras)
-        raise NothingGranted(_key(self.issuer, subject))
+        cameras = None if grant.cameras == "*" else frozenset(grant.cameras)
+        return Identity(self.issuer, subject, name, Role(grant.role), cameras)
 
     # -- the provider's addresses and keys ---------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -95,26 +96,42 @@ def conflicts_with(sighting: Sighting, others: Iterable[Sighting], walking: Walk
 
 
 def _conflicts(ordered: Sequence[Sighting], walking: Walking) -> tuple[list[Conflict], int]:
-    """The first `MAX_CONFLICTS`, and how many there are: of the sightings of one subject that can be a million."""
-    cameras = {s.camera_id for s in ordered}
-    longest_s = max((walking.least_s(a, b) or 0.0 for a in cameras for b in cameras), default=0.0)
-    found, count = [], 0
-    for place, first in enumerate(ordered):
-        for second in ordered[place + 1 :]:
-            if (second.started_at - first.ended_at).total_seconds() >= longest_s:
-                break  # those after it began even later
-            conflict = _conflict(first, second, walking)
+    """The first `MAX_CONFLICTS`, and how many there are: of the sightings of one subject that can be a million.
+
+    A sighting excludes those that begin too soon after it: before each other camera a run of neighbours, of which only
+    the end is looked for.
+    """
+    places: dict[str, list[int]] = {}
+    for place, sighting in enumerate(ordered):
+        places.setdefault(sighting.camera_id, []).append(place)
+    ways = {one: [(other, walking.least_s(one, other) or 0.0) for other in places if other != one] for one in places}
+    ways = {one: [(other, least_s) for other, least_s in known if least_s > 0] for one, known in ways.items()}
+    passed = dict.fromkeys(places, 0)
+    found, count = list[Conflict](), 0
+    for first in ordered:
+        passed[first.camera_id] += 1
+        told = list[int]()
+        for other, least_s in ways[first.camera_id]:
+            after, begin = places[other], passed[other]
+            end = bisect_left(
+                after,
+                True,
+                lo=begin,
+                key=lambda at: not walking.impossible(least_s, _gap_s(first, ordered[at])),
+            )
+            count += end - begin
+            told += after[begin : min(end, begin + MAX_CONFLICTS - len(found))]
+        for at in sorted(told)[: MAX_CONFLICTS - len(found)]:
+            conflict = _conflict(first, ordered[at], walking)
             if conflict is not None:
-                count += 1
-                if count <= MAX_CONFLICTS:
-                    found.append(conflict)
+                found.append(conflict)
     return found, count
 
 
 def _conflict(first: Sighting, second: Sighting, walking: Walking) -> Conflict | None:
     """Whether two sightings, the one that began first before the other, exclude each other."""
     least_s = walking.least_s(first.camera_id, second.camera_id)
-    gap_s = (second.started_at - first.ended_at).total_seconds()
+    gap_s = _gap_s(first, second)
     if least_s is None or not walking.impossible(least_s, gap_s):
         return None
     return Conflict(first, second, gap_s, least_s)
@@ -122,8 +139,12 @@ def _conflict(first: Sighting, second: Sighting, walking: Walking) -> Conflict |
 
 def _transition(before: Sighting, after: Sighting, walking: Walking) -> Transition:
     least_s = walking.least_s(before.camera_id, after.camera_id)
-    gap_s = (after.started_at - before.ended_at).total_seconds()
+    gap_s = _gap_s(before, after)
     return Transition(before, after, gap_s, least_s, walking.impossible(least_s, gap_s))
+
+
+def _gap_s(before: Sighting, after: Sighting) -> float:
+    return (after.started_at - before.ended_at).total_seconds()
 
 
 def _stays(ordered: Sequence[Sighting]) -> tuple[CameraStay, ...]:

@@ -246,6 +246,16 @@ def test_one_request_makes_one_entry(desk: httpx.Client, seen: Any) -> None:
     assert len(desk.get("/watchlist").json()["items"]) == 1
 
 
+def test_an_old_key_does_not_make_an_ended_entry_again(desk: httpx.Client, seen: Any) -> None:
+    wanted, headers = body(seen("red").id), {"Idempotency-Key": "watch-for-him-2"}
+    first = desk.post("/watchlist", json=wanted, headers=headers).json()
+    before = len(desk.get("/watchlist").json()["items"])
+    assert desk.delete(f"/watchlist/{first['id']}").status_code == 204
+    again = desk.post("/watchlist", json=wanted, headers=headers)
+    assert (again.status_code, again.json()["type"]) == (409, "urn:tapetum:problem:idempotency-key-spent")
+    assert len(desk.get("/watchlist").json()["items"]) == before - 1
+
+
 def test_an_entry_changes_and_ends(world: World, desk: httpx.Client, seen: Any) -> None:
     entry = watch(desk, seen("red").id, hours={"start": "22:00", "end": "06:00", "zone": "Europe/Berlin"})
     path = f"/watchlist/{entry['id']}"
@@ -592,6 +602,10 @@ def test_one_request_makes_one_webhook(admin: httpx.Client) -> None:
     first, again = (admin.post("/webhooks", json=wanted, headers=headers) for _ in range(2))
     assert (first.status_code, again.status_code, again.json()["secret"]) == (201, 200, None)
     assert first.json()["id"] == again.json()["id"]
+    assert admin.delete(f"/webhooks/{first.json()['id']}").status_code == 204
+    late = admin.post("/webhooks", json=wanted, headers=headers)
+    assert (late.status_code, late.json()["type"]) == (409, "urn:tapetum:problem:idempotency-key-spent")
+    assert admin.get(f"/webhooks/{first.json()['id']}").status_code == 404
 
 
 # -- restarts, erasure, retention ------------------------------------------------------------------

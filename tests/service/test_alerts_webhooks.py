@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import socket
 import ssl
 import subprocess
@@ -25,7 +26,7 @@ from service.alerts.posting import post
 from service.alerts.sender import WebhookSender, pause_after
 from service.alerts.signature import check_secret, fresh_secret, signed
 from service.alerts.webhook_address import WebhookPolicy, WebhookUrlError, check_webhook_url
-from service.alerts.webhook_store import MAX_WEBHOOKS, WebhookError, WebhookStore
+from service.alerts.webhook_store import MAX_WEBHOOKS, WebhookEnded, WebhookError, WebhookStore
 from service.gallery.records import RecordError
 
 LOCAL = WebhookPolicy(allow_loopback=True)
@@ -450,6 +451,8 @@ def test_a_removed_webhook_leaves_nothing(desk: Desk) -> None:
     store.note(webhook.id, datetime.now(UTC), "late")
     assert desk.client.keys("tapetum:webhooks*") == []
     assert store.get(webhook.id) is None
+    with pytest.raises(WebhookEnded):
+        store.add(webhook)
 
 
 def test_the_store_keeps_its_bounds(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -475,6 +478,35 @@ def test_the_store_keeps_its_bounds(desk: Desk, monkeypatch: pytest.MonkeyPatch)
         store.dead(first.id, 2, "x.y")
     with pytest.raises(RecordError):
         store.change("broken", lambda webhook: webhook)
+
+
+def test_what_waits_has_a_bound(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it cannot be sent: the target is asked once and hangs."""
+    monkeypatch.setattr("service.alerts.webhook_store.MAX_DUE", 3)
+    hangs, told = threading.Event(), list[str]()
+    store = WebhookStore(desk.client)
+    webhook = webhook_to("https://hooks.example/")
+    store.add(webhook)
+    ids = [f"01K9ZB3Q0V5W1T8R6J2N4M7XC{letter}" for letter in "ABCDE"]
+    desk.client.zadd(keys.DUE + webhook.id, {one: -place for place, one in enumerate(ids)})
+    desk.client.hset(keys.ATTEMPTS + webhook.id, ids[1], json.dumps({"count": 4, "error": "x"}))
+    running = WebhookSender(store, desk.alerts, WebhookPolicy(), on_sent=told.append)
+    monkeypatch.setattr(running, "send", lambda *_: hangs.wait(30))
+    running.start()
+    try:
+        wait_for(lambda: len(told) == 2, 10)
+        assert store.status(webhook.id).waiting == 3
+        letters, _ = store.dead(webhook.id, 5)
+        assert {(one.alert_id, one.attempts, one.error) for one in letters} == {
+            (ids[0], 0, "Too many are waiting."),
+            (ids[1], 4, "Too many are waiting."),
+        }
+        assert (told, store.status(webhook.id).dead) == (["dead", "dead"], 2)
+        store.delivered(webhook.id, ids[0], datetime.now(UTC))  # it was on its way all the same
+        assert store.status(webhook.id).dead == 1
+    finally:
+        hangs.set()
+        running.stop()
 
 
 def test_secrets_and_addresses_are_not_printed() -> None:

@@ -146,8 +146,9 @@ def test_what_changes_there_changes_here_and_ends_sessions(
     refused(world, log_in(client), "no grant matches")
 
 
+@pytest.mark.parametrize("now", [{"groups": ["staff"]}, {"groups": ["staff"], "preferred_username": None}])
 def test_who_is_granted_nothing_any_more_is_out_at_once(
-    world: World, client: TestClient, provider: OidcProvider
+    world: World, client: TestClient, provider: OidcProvider, now: Claims
 ) -> None:
     """What was opened or made while there was a grant ends with the login that is refused for want of one."""
     log_in(client)
@@ -155,7 +156,7 @@ def test_who_is_granted_nothing_any_more_is_out_at_once(
     made = client.post("/api/v1/tokens", json={"name": "report"}, headers=bearer(session))
     token = made.json()["token"]
     assert client.get("/api/v1/session", headers=bearer(token)).status_code == 200
-    provider.person = {**MARA, "groups": ["staff"]}
+    provider.person = {**MARA, **now}
     refused(world, log_in(client), "no grant matches")
     client.cookies.clear()
     assert [client.get("/api/v1/session", headers=bearer(t)).status_code for t in (session, token)] == [401, 401]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.types import Modality
 from pipeline.camera import CameraPosition
@@ -69,6 +72,45 @@ def test_conflicts_are_counted_beyond_those_that_are_told() -> None:
     sightings = [seen(camera, 0, 100, number) for camera in "ab" for number in range(20)]
     timeline = timeline_of(sightings, on_plan(a=0, b=5000))
     assert (len(timeline.conflicts), timeline.conflict_count) == (MAX_CONFLICTS, 400)
+
+
+@pytest.mark.parametrize("most", [2, 200])
+@given(
+    sightings=st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 60), st.integers(0, 40)), max_size=14),
+    places=st.lists(st.sampled_from([0.0, 80.0, 200.0, 400.0]), min_size=3, max_size=3),
+)
+def test_conflicts_are_those_of_every_pair(
+    most: int, sightings: list[tuple[str, int, int]], places: list[float]
+) -> None:
+    """Camera d has no place; a and others may overlook the same one."""
+    walking = on_plan(**dict(zip("abc", places, strict=True)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("service.subjects.timeline.MAX_CONFLICTS", most)
+        timeline = timeline_of(
+            [seen(one, begin, begin + long, number) for number, (one, begin, long) in enumerate(sightings)], walking
+        )
+    expected = []
+    for first, second in combinations(timeline.sightings, 2):
+        least_s = walking.least_s(first.camera_id, second.camera_id)
+        gap_s = (second.started_at - first.ended_at).total_seconds()
+        if walking.impossible(least_s, gap_s):
+            expected.append((first.id, second.id, gap_s, least_s))
+    assert [(c.first.id, c.second.id, c.gap_s, c.least_s) for c in timeline.conflicts] == expected[:most]
+    assert timeline.conflict_count == len(expected)
+
+
+def test_not_every_pair_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    sightings = [seen(camera, 0, 100, number) for camera in "ab" for number in range(500)]
+    judged: list[float | None] = []
+    plain = Walking.impossible
+
+    def counted(walking: Walking, least_s: float | None, gap_s: float) -> bool:
+        judged.append(least_s)
+        return plain(walking, least_s, gap_s)
+
+    monkeypatch.setattr(Walking, "impossible", counted)
+    assert timeline_of(sightings, on_plan(a=0, b=5000)).conflict_count == 250_000
+    assert len(judged) < 20 * len(sightings)
 
 
 def test_dwell_is_counted_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from fastapi.testclient import TestClient
 from support.api_world import PASSWORD, START, World, bearer, client_of, record_of, world_in
 
 from service.security import Role
+from service.subjects import SubjectStore
 
 JSON = dict[str, Any]
 SUBJECTS = "/api/v1/subjects"
@@ -261,6 +263,23 @@ def test_a_merge_can_be_withdrawn_and_shows_only_what_one_sees(
     assert client.delete(path, headers=ben.headers).json()["pending_merges"] == []
     assert client.delete(path, headers=ben.headers).status_code == 404
     assert ben.merge(ben.get(kept["id"]), other)["pending_merges"][0]["account"] == "ben"
+
+
+def test_a_withdrawal_is_not_outrun_by_guessing_the_next_revision(
+    world: World, ann: Person, ben: Person, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, other = ann.confirmed(seen(120)), ann.confirmed(seen(121))
+    proposed = ann.merge(kept, other)
+    merge = SubjectStore.merge
+
+    def after_a_withdrawal(store: SubjectStore, *args: Any) -> Any:
+        store.change(kept["id"], None, lambda subject: replace(subject, pending_merges={}))
+        return merge(store, *args)
+
+    monkeypatch.setattr(SubjectStore, "merge", after_a_withdrawal)
+    ben.merge({**proposed, "revision": proposed["revision"] + 1}, other, 409)
+    ben.merge(proposed, other, 409)
+    assert ann.get(other["id"])["id"] == other["id"]
 
 
 def test_what_is_erased_is_not_pending_either(world: World, ann: Person, seen: Any) -> None:
