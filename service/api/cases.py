@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Response, status
 from starlette.concurrency import run_in_threadpool
 
 from service.api.access import ManagingCases, Viewing
-from service.api.idempotency import IdempotencyKey
+from service.api.idempotency import IdempotencyKey, made_before
 from service.api.schema import TrackletId
 from service.api.schema_cases import (
     Case,
@@ -59,7 +59,11 @@ async def list_cases(scoped: Viewing, limit: Limit = 50, cursor: Cursor = None) 
 
 
 @router.post(
-    "", operation_id="add_case", summary="Open a case", status_code=status.HTTP_201_CREATED, responses=CHANGING
+    "",
+    operation_id="add_case",
+    summary="Open a case",
+    status_code=status.HTTP_201_CREATED,
+    responses={**CHANGING, **made_before(Case)},
 )
 async def add_case(request: CaseCreate, scoped: ManagingCases, response: Response, key: IdempotencyKey = None) -> Case:
     """Who opens it owns it. The same again, with the same key, answers 200."""
@@ -113,7 +117,7 @@ async def list_notes(scoped: Viewing, limit: Limit = 50, cursor: Cursor = None, 
     operation_id="add_note",
     summary="Write a note",
     status_code=status.HTTP_201_CREATED,
-    responses=CHANGING,
+    responses={**CHANGING, **made_before(NoteInfo)},
 )
 async def add_note(
     request: NoteCreate,

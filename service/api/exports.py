@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service.api.access import Exporting
 from service.api.cases import CHANGING, MISSING, CaseIdPath
-from service.api.idempotency import IdempotencyKey
+from service.api.idempotency import IdempotencyKey, made_before
 from service.api.schema_cases import ExportInfo, ExportList, ExportRequest
 from service.cases import Export
 from service.problems import PROBLEM_RESPONSES
@@ -27,7 +27,7 @@ _ZIP: dict[int | str, dict[str, Any]] = {200: {"content": {"application/zip": {}
     operation_id="export_case",
     summary="Export a case",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=CHANGING,
+    responses={**CHANGING, **made_before(ExportInfo)},
 )
 async def export_case(
     request: ExportRequest,

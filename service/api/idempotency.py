@@ -21,7 +21,7 @@ from service.gallery.store import redis_at_work
 from service.problems import ProblemError
 from service.security.access import AccessDenied
 
-__all__ = ["IdempotencyKey", "Once", "id_for", "spent"]
+__all__ = ["IdempotencyKey", "Once", "id_for", "made_before", "spent"]
 
 T = TypeVar("T")
 _PREFIX = "tapetum:idempotency:"
@@ -36,6 +36,11 @@ IdempotencyKey = Annotated[
         examples=["7d1f0c52-6b0e-4b51-9f1d-2f1c6a0e9b37"],
     ),
 ]
+
+
+def made_before(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """The answer to a repeated key, for a route's `responses`."""
+    return {200: {"model": model, "description": "It was made before, with this key."}}
 
 
 def id_for(client: redis.Redis, account: str, operation: str, key: str | None, request: BaseModel) -> str:

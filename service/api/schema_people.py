@@ -102,7 +102,7 @@ class TokenList(BaseModel):
 
 class TokenCreate(Closed):
     name: PlainText = Field(min_length=1, max_length=80, examples=["nightly report"])
-    expires_in_days: float = Field(90, gt=0, le=366)
+    expires_in_days: float = Field(90, ge=0.001, le=366)
     role: Role | None = Field(None, description="At most the account's, which it is when left out.")
     cameras: Cameras | None = Field(None, description="At most the account's, which they are when left out.")
 

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service.api.access import ManagingCameras, ManagingSubjects, Searching, Viewing
 from service.api.cameras import CameraIdPath
-from service.api.idempotency import IdempotencyKey
+from service.api.idempotency import IdempotencyKey, made_before
 from service.api.paging import Cursor, Limit, page_of
 from service.api.schema import TrackletId
 from service.api.schema_subjects import (
@@ -82,7 +82,7 @@ async def list_subjects(
     operation_id="add_subject",
     summary="Make a subject of sightings",
     status_code=status.HTTP_201_CREATED,
-    responses={**_CHANGING, 200: {"model": Subject, "description": "It was made before, with this key."}},
+    responses={**_CHANGING, **made_before(Subject)},
 )
 async def add_subject(
     request: SubjectCreate, scoped: ManagingSubjects, response: Response, key: IdempotencyKey = None

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service.alerts.telling import told_example
 from service.api.access import ManagingWatchlist
-from service.api.idempotency import IdempotencyKey
+from service.api.idempotency import IdempotencyKey, made_before
 from service.api.schema import TrackletId
 from service.api.schema_alerts import (
     WatchedExample,
@@ -58,7 +58,7 @@ async def list_watchlist(
     operation_id="add_watch_entry",
     summary="Watch for somebody",
     status_code=status.HTTP_201_CREATED,
-    responses=_CHANGING,
+    responses={**_CHANGING, **made_before(WatchEntryInfo)},
 )
 async def add_watch_entry(
     request: WatchEntryCreate, scoped: ManagingWatchlist, response: Response, key: IdempotencyKey = None

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service.alerts import Webhook, WebhookStatus
 from service.api.access import ManagingWebhooks
-from service.api.idempotency import IdempotencyKey
+from service.api.idempotency import IdempotencyKey, made_before
 from service.api.schema_webhooks import (
     DeadLetterInfo,
     DeadLetterList,
@@ -47,7 +47,7 @@ async def list_webhooks(scoped: ManagingWebhooks) -> WebhookList:
     operation_id="add_webhook",
     summary="Send alerts somewhere",
     status_code=status.HTTP_201_CREATED,
-    responses=_CHANGING,
+    responses={**_CHANGING, **made_before(WebhookCreated)},
 )
 async def add_webhook(
     request: WebhookCreate, scoped: ManagingWebhooks, response: Response, key: IdempotencyKey = None

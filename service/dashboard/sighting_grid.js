@@ -1,5 +1,7 @@
 // Sightings as cards in one or several groups: picture, camera, time, day or night, how likely. Hovering plays a
 // sighting; with a card in focus, arrows go on and single keys judge. What is judged goes, and focus goes on.
+const VERDICTS = ["confirm", "reject", "unsure"];
+
 export default {
   template: `
     <div class="tp-groups" @keydown="press">
@@ -47,6 +49,7 @@ export default {
   },
   watch: {
     groups() {
+      this.judged.clear();
       if (this.place === undefined) return;
       this.$nextTick(() => {
         const cards = this.cards();
@@ -55,6 +58,9 @@ export default {
         this.place = undefined;
       });
     },
+  },
+  created() {
+    this.judged = new Set(); // sightings whose verdict is on its way
   },
   beforeUnmount() {
     this.still();
@@ -104,6 +110,12 @@ export default {
     },
     act_on(name, id) {
       this.place = this.cards().findIndex(c => c.dataset.tracklet === id);
+      if (VERDICTS.includes(name)) {
+        // The same again takes a verdict back; a quick second key, while the first is on its way, does not mean that.
+        if (this.judged.has(id)) return;
+        this.judged.add(id);
+        setTimeout(() => this.judged.delete(id), 3000); // it may have been refused
+      }
       this.$emit("act", { name, id });
     },
     describe(item) {

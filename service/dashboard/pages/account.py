@@ -32,7 +32,9 @@ class AccountPage:
                 ui.element("span").classes("tp-grow")
                 primary(strings.ADD_TOKEN, self._form, icon="key")
             ui.label(strings.TOKENS_TEXT).classes("tp-note")
-            self._body = ui.element("div").classes("tp-scroll").props(f'tabindex=0 aria-label="{strings.TOKENS}"')
+            self._body = (
+                ui.element("div").classes("tp-scroll").props(f'tabindex=0 role=region aria-label="{strings.TOKENS}"')
+            )
         await self._desk.ready()
         await self._draw()
 

@@ -43,7 +43,9 @@ class AuditPage:
                 self._account.on("change", self._again)
                 self._account.on("clear", self._again)
                 self._since = self._select(strings.FILTER_TIME, strings.TIMES, 0)
-            self._table = ui.element("div").classes("tp-scroll").props(f'tabindex="0" aria-label="{strings.AUDIT}"')
+            self._table = (
+                ui.element("div").classes("tp-scroll").props(f'tabindex="0" role="region" aria-label="{strings.AUDIT}"')
+            )
             with ui.element("div").classes("tp-line"):
                 self._more = quiet(strings.OLDER, self._older, icon="expand_more")
                 self._more.set_visibility(False)

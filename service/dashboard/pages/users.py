@@ -29,7 +29,9 @@ class UsersPage:
                 heading(strings.USERS)
                 ui.element("span").classes("tp-grow")
                 primary(strings.ADD_USER, partial(self._form, None), icon="person_add")
-            self._body = ui.element("div").classes("tp-scroll").props(f'tabindex=0 aria-label="{strings.USERS}"')
+            self._body = (
+                ui.element("div").classes("tp-scroll").props(f'tabindex=0 role=region aria-label="{strings.USERS}"')
+            )
         await self._desk.ready()
         await self._draw()
 
