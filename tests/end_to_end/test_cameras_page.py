@@ -67,15 +67,17 @@ def test_regions_are_drawn_on_the_picture_and_written_as_numbers(page: Page, add
     picture = page.get_by_alt_text("What the camera shows")
     expect(picture).to_be_visible(timeout=20_000)
     assert picture.evaluate("i => i.decode().then(() => i.naturalWidth)") == 320
-    box = picture.bounding_box()
+    frame = page.locator(".tp-region-frame")
+    box, before = picture.bounding_box(), None
+    while box != before:  # the dialog grows as it opens
+        page.wait_for_timeout(400)
+        box, before = picture.bounding_box(), box
     assert box is not None
     assert abs(box["width"] / box["height"] - 320 / 240) < 0.01
-    frame = page.locator(".tp-region-frame")
+    width, height = box["width"], box["height"]
 
     def at(x: float, y: float) -> Position:
-        box = frame.bounding_box()  # now: the dialog may still have been growing
-        assert box is not None
-        return {"x": x * box["width"], "y": y * box["height"]}
+        return {"x": x * width, "y": y * height}
 
     def click(x: float, y: float) -> None:
         frame.click(position=at(x, y))

@@ -48,8 +48,9 @@ class Truth:
 
     def frame_of(self, crop: np.ndarray, box: list[float]) -> int:
         """The frame a crop was cut from: the one whose pixels there are nearest to its own."""
-        x, y = max(0, int(box[0])), max(0, int(box[1]))
-        h, w = crop.shape[:2]
+        (height, width), (h, w) = self.frames[0].shape[:2], crop.shape[:2]
+        # Boxes are told in hundredths: 731.999 comes back as 732, which at the edge leaves a pixel too few.
+        x, y = min(max(0, int(box[0])), width - w), min(max(0, int(box[1])), height - h)
         distances = [float(np.abs(f[y : y + h, x : x + w].astype(int) - crop).mean()) for f in self.frames]
         return int(np.argmin(distances))
 
