@@ -7,52 +7,27 @@ from nicegui import ui
 from service.api.schema_cases import CaseCreate
 from service.cases import Case, CaseState
 from service.dashboard import strings
-from service.dashboard.desk import Desk, Unanswered
-from service.dashboard.elements import answer_of, empty, heading, primary, quiet
+from service.dashboard.elements import answer_of, heading, primary, quiet
+from service.dashboard.list_page import AT_ONCE, ListPage
 from service.security.access import Permission
 
 __all__ = ["CasesPage"]
 
-AT_ONCE = 60
 
+class CasesPage(ListPage[Case]):
+    """Who may opens one here."""
 
-class CasesPage:
-    """Of one tab, while it is looked at."""
+    more = strings.MORE_CASES
+    nothing = ("folder_off", strings.NO_CASES, strings.NO_CASES_TEXT)
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._cursor: str | None = None
+    def _head(self) -> None:
+        heading(strings.CASES)
+        ui.element("span").classes("tp-grow")
+        if self._desk.may(Permission.CASES):
+            primary(strings.ADD_CASE, self._add, icon="create_new_folder")
 
-    async def build(self) -> None:
-        with ui.element("div").classes("tp-page"):
-            with ui.element("div").classes("tp-line"):
-                heading(strings.CASES)
-                ui.element("span").classes("tp-grow")
-                if self._desk.may(Permission.CASES):
-                    primary(strings.ADD_CASE, self._add, icon="create_new_folder")
-            self._list = ui.element("ul").classes("tp-people")
-            self._message = ui.element("div")
-            with ui.element("div").classes("tp-line"):
-                self._more = quiet(strings.MORE_CASES, self._load, icon="expand_more")
-                self._more.set_visibility(False)
-        await self._desk.ready()
-        await self._load()
-
-    async def _load(self) -> None:
-        cursor, first = self._cursor, self._cursor is None
-        try:
-            found, self._cursor = await self._desk.ask(lambda: self._desk.scoped.cases.page(AT_ONCE, cursor))
-        except Unanswered as error:
-            with self._message:
-                empty("cloud_off", str(error), bad=True)
-            return
-        with self._list:
-            for case in found:
-                self._draw(case)
-        if first and not found:
-            with self._message:
-                empty("folder_off", strings.NO_CASES, strings.NO_CASES_TEXT)
-        self._more.set_visibility(self._cursor is not None)
+    async def _read(self, cursor: str | None) -> tuple[list[Case], str | None]:
+        return await self._desk.ask(lambda: self._desk.scoped.cases.page(AT_ONCE, cursor))
 
     def _draw(self, case: Case) -> None:
         people = ", ".join([case.owner.account, *(m.account for m in case.members)])

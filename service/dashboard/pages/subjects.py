@@ -6,55 +6,31 @@ from nicegui import ui
 
 from service.api.scoped_subjects import KnownSubject
 from service.dashboard import strings
-from service.dashboard.desk import Desk, Unanswered
-from service.dashboard.elements import empty, heading, quiet
+from service.dashboard.elements import heading
+from service.dashboard.list_page import AT_ONCE, ListPage
 from service.dashboard.wording import subject_name, thumbnail
 
 __all__ = ["SubjectsPage"]
 
-AT_ONCE = 60
 
+class SubjectsPage(ListPage[KnownSubject]):
+    """A subject is made from a search, not here."""
 
-class SubjectsPage:
-    """Of one tab, while it is looked at."""
+    more = strings.MORE_SUBJECTS
+    nothing = ("groups", strings.NO_SUBJECTS, strings.NO_SUBJECTS_TEXT)
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._cursor: str | None = None
+    def _head(self) -> None:
+        heading(strings.SUBJECTS)
+        ui.label(strings.SUBJECTS_TEXT).classes("tp-note")
 
-    async def build(self) -> None:
-        with ui.element("div").classes("tp-page"):
-            with ui.element("div").classes("tp-line"):
-                heading(strings.SUBJECTS)
-                ui.label(strings.SUBJECTS_TEXT).classes("tp-note")
-            self._list = ui.element("ul").classes("tp-people")
-            self._message = ui.element("div")
-            with ui.element("div").classes("tp-line"):
-                self._more = quiet(strings.MORE_SUBJECTS, self._load, icon="expand_more")
-                self._more.set_visibility(False)
-        await self._desk.ready()
-        await self._load()
+    async def _read(self, cursor: str | None) -> tuple[list[KnownSubject], str | None]:
+        found, after = await self._desk.ask(lambda: self._desk.scoped.subjects.overview(AT_ONCE, cursor))
+        self._names = dict(await self._desk.camera_names())
+        return found, after
 
-    async def _load(self) -> None:
-        cursor, first = self._cursor, self._cursor is None
-        try:
-            found, self._cursor = await self._desk.ask(lambda: self._desk.scoped.subjects.overview(AT_ONCE, cursor))
-            names = await self._desk.camera_names()
-        except Unanswered as error:
-            with self._message:
-                empty("cloud_off", str(error), bad=True)
-            return
-        with self._list:
-            for known in found:
-                self._draw(known, dict(names))
-        if first and not found:
-            with self._message:
-                empty("groups", strings.NO_SUBJECTS, strings.NO_SUBJECTS_TEXT)
-        self._more.set_visibility(self._cursor is not None)
-
-    def _draw(self, known: KnownSubject, names: dict[str, str]) -> None:
+    def _draw(self, known: KnownSubject) -> None:
         subject = known.subject
-        cameras = sorted({names.get(d.camera_id, d.camera_id) for d in subject.confirmed.values()})
+        cameras = sorted({self._names.get(d.camera_id, d.camera_id) for d in subject.confirmed.values()})
         told = strings.SUBJECT_SUM.format(
             sightings=strings.sightings(len(subject.confirmed)), cameras=strings.cameras(len(cameras))
         )
