@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-__all__ = ["MEDIA_TYPE", "PROBLEM_RESPONSES", "Problem", "ProblemError", "problem_document", "problem_response"]
+__all__ = ["MEDIA_TYPE", "Problem", "ProblemError", "problem_document", "problem_response"]
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -102,15 +102,3 @@ def problem_response(
     return Response(
         json.dumps(document, ensure_ascii=False), status, headers=dict(headers or {}), media_type=MEDIA_TYPE
     )
-
-
-def _described(description: str) -> dict[str, Any]:
-    return {"model": Problem, "description": description, "content": {MEDIA_TYPE: {}}}
-
-
-PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
-    401: _described("Not logged in."),
-    403: _described("The account's role, scope or token does not reach so far."),
-    422: _described("A field was not accepted."),
-    503: _described("The gallery's store does not answer; Retry-After says when to try again."),
-}

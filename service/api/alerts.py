@@ -18,12 +18,12 @@ from service.api.schema import CameraId, Moment
 from service.api.schema_alerts import AcknowledgementRequest, AlertInfo, AlertList
 from service.api.scoped import Scoped
 from service.api.watchlist import ULID_PATTERN
-from service.problems import PROBLEM_RESPONSES, Problem
+from service.problems import Problem
 from service.security.access import AccessDenied
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/alerts", tags=["alerts"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/alerts", tags=["alerts"])
 AlertId = Annotated[str, Path(pattern=ULID_PATTERN, examples=["01K9ZC5R8E2M7Q4B9X6T1V3NWP"])]
 _MISSING: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such alert."}}
 STREAM_S = 3600.0

@@ -13,12 +13,11 @@ from service.api.access import Auditing
 from service.api.schema import Moment
 from service.api.schema_people import AuditEntry, AuditPage, AuditVerification
 from service.audit import AuditLog, LastVerification
-from service.problems import PROBLEM_RESPONSES
 from service.security.access import Permission
 
 __all__ = ["WantedEntries", "audit_page", "entry_moment", "router"]
 
-router = APIRouter(prefix="/audit", tags=["audit"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/audit", tags=["audit"])
 MAX_LOOKED_AT = 5000  # entries for one page; a page may be short, its cursor goes on
 CLOCKS_DIFFER = timedelta(minutes=5)  # between API processes
 

@@ -29,12 +29,12 @@ from service.api.schema import (
 )
 from service.api.scoped import Scoped
 from service.camera_board import CameraConflictError, CameraExistsError
-from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
+from service.problems import Problem, ProblemError
 from service.security.access import Permission
 
 __all__ = ["CameraIdPath", "add_camera_config", "change_camera_config", "router", "test_address", "try_camera"]
 
-router = APIRouter(prefix="/cameras", tags=["cameras"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/cameras", tags=["cameras"])
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such camera."}}
 CameraIdPath = Path(pattern=r"^[a-z0-9-]{1,64}$", description="The camera's id.", examples=["car-park-north"])
 FIRST_FRAME_SIDE_PX = 960

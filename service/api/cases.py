@@ -30,11 +30,11 @@ from service.api.subjects import subject_shown
 from service.api.tracklets import tracklet_shown
 from service.cases import Case as CaseRecord
 from service.cases import Note
-from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
+from service.problems import Problem, ProblemError
 
 __all__ = ["CHANGING", "MISSING", "CaseIdPath", "router"]
 
-router = APIRouter(prefix="/cases", tags=["cases"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/cases", tags=["cases"])
 _ULID = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
 CaseIdPath = Path(pattern=_ULID, examples=["01K9ZB3Q0V5W1T8R6J2N4M7XCD"])
 _PinIdPath = Path(pattern=_ULID, description="Of the pin.", examples=["01K9ZB3Q0V5W1T8R6J2N4M7XCD"])

@@ -10,11 +10,11 @@ from starlette.concurrency import run_in_threadpool
 from service.api.access import Erasing
 from service.api.schema_erasures import Erasure, ErasureRequest, HoldInfo, HoldRequest
 from service.api.tracklets import NOT_FOUND, TrackletIdPath
-from service.problems import PROBLEM_RESPONSES, Problem
+from service.problems import Problem
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["erasure"], responses=PROBLEM_RESPONSES)
+router = APIRouter(tags=["erasure"])
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     **NOT_FOUND,
     409: {"model": Problem, "description": "A sighting is under legal hold; nothing was erased."},

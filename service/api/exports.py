@@ -13,11 +13,10 @@ from service.api.cases import CHANGING, MISSING, CaseIdPath
 from service.api.idempotency import IdempotencyKey, made_before
 from service.api.schema_cases import ExportInfo, ExportList, ExportRequest
 from service.cases import Export
-from service.problems import PROBLEM_RESPONSES
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/cases/{case_id}/exports", tags=["exports"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/cases/{case_id}/exports", tags=["exports"])
 ExportIdPath = Path(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$", examples=["01K9ZB3Q0V5W1T8R6J2N4M7XCD"])
 _ZIP: dict[int | str, dict[str, Any]] = {200: {"content": {"application/zip": {}}, "description": "A signed ZIP."}}
 

@@ -23,11 +23,11 @@ from service.api.tracklets import JPEG
 from service.audit import AuditUnavailable
 from service.gallery import GalleryUnavailable
 from service.live import LiveFrame, draw_boxes
-from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
+from service.problems import Problem, ProblemError
 
 __all__ = ["newest_frame", "router"]
 
-router = APIRouter(tags=["cameras"], responses=PROBLEM_RESPONSES)
+router = APIRouter(tags=["cameras"])
 FIRST_PICTURE_S = 5.0
 SILENT_S = 20.0
 MAX_WATCHED = 64

@@ -17,11 +17,11 @@ from service.api.photo_store import StoredPhoto
 from service.api.schema import Photo, PhotoPerson
 from service.api.scoped import Scoped
 from service.photos import PhotoAnalysis, PhotoError, analyse, decode_photo
-from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
+from service.problems import Problem, ProblemError
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/photos", tags=["photos"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/photos", tags=["photos"])
 _FIELDS = frozenset({"photo", "modality", "whole", "preview"})
 
 

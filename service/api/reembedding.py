@@ -10,11 +10,11 @@ from starlette.concurrency import run_in_threadpool
 from service.api.access import Maintaining
 from service.api.schema_reembedding import Reembedding, ReembeddingRequest
 from service.api.scoped_reembedding import ScopedReembedding
-from service.problems import PROBLEM_RESPONSES, Problem
+from service.problems import Problem
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/reembedding", tags=["system"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/reembedding", tags=["system"])
 _CONFLICT: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "There never was one."},
     409: {"model": Problem, "description": "Another one is under way, or it is not in that state."},

@@ -12,12 +12,12 @@ from service.api.access import Searching
 from service.api.schema import ModelInfo, SearchAnswer, SearchMatch, SearchRequest
 from service.api.scoped import Scoped
 from service.api.tracklets import tracklet_shown
-from service.problems import PROBLEM_RESPONSES, Problem
+from service.problems import Problem
 from service.search import Example, Match, SearchOutcome
 
 __all__ = ["NOTE", "match_shown", "router"]
 
-router = APIRouter(prefix="/search", tags=["search"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/search", tags=["search"])
 NOTE = (
     "Ranked by likeness: evidence, never proof. An answer without matches, or without the person, does not mean "
     "that the person was not there."

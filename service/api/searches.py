@@ -27,7 +27,7 @@ from service.api.schema_searches import (
 from service.api.scoped import Scoped
 from service.api.search import NOTE, match_shown
 from service.api.tracklets import TrackletIdPath, tracklet_shown
-from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
+from service.problems import Problem, ProblemError
 from service.search import Example
 from service.search_groups import by_camera, by_time
 from service.search_store import Question, StoredSearch, tombstone
@@ -41,7 +41,7 @@ _CONFLICT: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "There is no such search, or what it is about is gone."},
     409: {"model": Problem, "description": "Models that cannot be compared, or an answer that has changed."},
 }
-router = APIRouter(prefix="/searches", tags=["search"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/searches", tags=["search"])
 SearchId = Annotated[str, Path(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$", examples=["01K9ZB3Q0V5W1T8R6J2N4M7XCD"])]
 Limit = Annotated[int, Query(ge=1, le=200, description="Matches of a page.")]
 

@@ -12,7 +12,7 @@ from service.api.access import LoggedIn, OpenToAll, OwnAccount, current_session,
 from service.api.schema import Login, SessionInfo, SessionOpened
 from service.api.services import Services
 from service.audit import AuditUnavailable, Trail
-from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
+from service.problems import Problem, ProblemError
 from service.security.access import Permission
 from service.security.accounts import Account, AccountError, account_name
 from service.security.gate import COOKIE
@@ -20,7 +20,7 @@ from service.security.sessions import Session
 
 __all__ = ["router", "set_session_cookie", "too_many_attempts"]
 
-router = APIRouter(prefix="/session", tags=["session"], responses={503: PROBLEM_RESPONSES[503]})
+router = APIRouter(prefix="/session", tags=["session"])
 
 
 @router.post(
@@ -65,7 +65,7 @@ async def log_in(login: Login, request: Request, response: Response, services: O
     return SessionOpened(**_shown(session).model_dump(), token=token)
 
 
-@router.get("", operation_id="get_session", summary="Who is logged in", responses={401: PROBLEM_RESPONSES[401]})
+@router.get("", operation_id="get_session", summary="Who is logged in")
 async def get_session(request: Request, scoped: LoggedIn) -> SessionInfo:
     return _shown(current_session(request))
 
@@ -75,7 +75,6 @@ async def get_session(request: Request, scoped: LoggedIn) -> SessionInfo:
     operation_id="log_out",
     summary="Log out",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses={401: PROBLEM_RESPONSES[401], 403: PROBLEM_RESPONSES[403]},
 )
 async def log_out(request: Request, response: Response, scoped: OwnAccount) -> None:
     """The token is worthless from here on, in every tab and every replica."""

@@ -39,13 +39,13 @@ from service.api.scoped import Scoped
 from service.api.search import NOTE
 from service.api.tracklets import TrackletIdPath, tracklet_shown
 from service.gallery import GalleryFilter, TrackletRecord
-from service.problems import PROBLEM_RESPONSES, Problem
+from service.problems import Problem
 from service.subjects import Decision, Timeline
 from service.subjects import Subject as SubjectRecord
 
 __all__ = ["router", "subject_shown"]
 
-router = APIRouter(tags=["subjects"], responses=PROBLEM_RESPONSES)
+router = APIRouter(tags=["subjects"])
 SubjectIdPath = Path(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$", examples=["01K9ZB3Q0V5W1T8R6J2N4M7XCD"])
 _OtherCameraIdPath = Path(
     pattern=r"^[a-z0-9-]{1,64}$", description="The other camera's id.", examples=["car-park-south"]

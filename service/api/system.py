@@ -11,7 +11,6 @@ from models.runtime.engine import EngineDescription
 from service.api.access import SystemReading
 from service.api.schema import EngineInfo, ModelInfo, SystemInfo, WorkerInfo
 from service.api.services import Services
-from service.problems import PROBLEM_RESPONSES
 from service.redis_server import describe
 from service.security.access import Permission
 from service.version import package_version
@@ -19,7 +18,7 @@ from service.worker_reports import WorkerReport
 
 __all__ = ["read_system", "router"]
 
-router = APIRouter(prefix="/system", tags=["system"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/system", tags=["system"])
 
 
 @router.get("", operation_id="get_system", summary="What runs here")

@@ -10,12 +10,12 @@ from starlette.concurrency import run_in_threadpool
 from service.api.access import LoggedIn, OwnAccount
 from service.api.idempotency import IdempotencyKey
 from service.api.schema_people import TokenCreate, TokenCreated, TokenInfo, TokenList
-from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
+from service.problems import Problem, ProblemError
 from service.security.tokens import ApiToken
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/tokens", tags=["tokens"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/tokens", tags=["tokens"])
 TokenPath = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", examples=["0f3a5c7e9b1d2f46"])]
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such token."}}
 

@@ -12,11 +12,11 @@ from models.types import Modality
 from service.api.access import Viewing
 from service.api.schema import CameraId, CropInfo, Moment, Tracklet, TrackletPage
 from service.gallery import GalleryFilter, TrackletRecord
-from service.problems import PROBLEM_RESPONSES, Problem, ProblemError
+from service.problems import Problem, ProblemError
 
 __all__ = ["router", "tracklet_shown"]
 
-router = APIRouter(prefix="/tracklets", tags=["tracklets"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/tracklets", tags=["tracklets"])
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such tracklet."}}
 JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "A JPEG picture."}}
 TrackletIdPath = Path(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$", examples=["01K9ZB3Q0V5W1T8R6J2N4M7XCD"])

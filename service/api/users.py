@@ -12,12 +12,12 @@ from service.api.idempotency import IdempotencyKey
 from service.api.paging import Cursor, Limit, page_of
 from service.api.schema_people import PasswordChange, User, UserChange, UserCreate, UserCreated, UserList
 from service.api.session import too_many_attempts
-from service.problems import PROBLEM_RESPONSES, Problem
+from service.problems import Problem
 from service.security.accounts import Account
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/users", tags=["users"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/users", tags=["users"])
 UserPath = Annotated[str, Path(min_length=1, max_length=64, description="The account's name.", examples=["night-desk"])]
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such account."}}
 

@@ -21,12 +21,12 @@ from service.api.schema_alerts import (
 )
 from service.api.scoped import Scoped
 from service.api.scoped_watchlist import NewEntry, SeenEntry
-from service.problems import PROBLEM_RESPONSES, Problem
+from service.problems import Problem
 from service.search import Example
 
 __all__ = ["ULID_PATTERN", "router"]
 
-router = APIRouter(prefix="/watchlist", tags=["watchlist"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/watchlist", tags=["watchlist"])
 ULID_PATTERN = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
 EntryId = Annotated[str, Path(pattern=ULID_PATTERN, examples=["01K9ZB3Q0V5W1T8R6J2N4M7XCD"])]
 _MISSING: dict[int | str, dict[str, Any]] = {

@@ -23,11 +23,11 @@ from service.api.schema_webhooks import (
     WebhookTest,
 )
 from service.api.watchlist import ULID_PATTERN
-from service.problems import PROBLEM_RESPONSES, Problem
+from service.problems import Problem
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/webhooks", tags=["webhooks"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 WebhookId = Annotated[str, Path(pattern=ULID_PATTERN, examples=["01K9ZB3Q0V5W1T8R6J2N4M7XCD"])]
 _MISSING: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such webhook."}}
 _CHANGING: dict[int | str, dict[str, Any]] = {
