@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -64,6 +64,10 @@ class CameraConfig:
     keep_days: float | None = None
     position: CameraPosition | None = None
     enabled: bool = True
+
+    def as_analysed(self) -> CameraConfig:
+        """Without what is for people only: a camera that is renamed, or moved on its plan, keeps its stream."""
+        return replace(self, name="", position=None, keep_days=None)
 
 
 class CameraState(StrEnum):

@@ -129,7 +129,7 @@ class Worker:
 
     def _reconcile(self) -> None:
         """Open what is newly leased, reopen what was edited, close what is gone."""
-        wanted = {config.id: config for config in self._leased if config.enabled}
+        wanted = {config.id: config.as_analysed() for config in self._leased if config.enabled}
         self._refused = {i: refused for i, refused in self._refused.items() if refused[0] == wanted.get(i)}
         for camera_id, camera in list(self._cameras.items()):
             if wanted.get(camera_id) != camera.analysis.config:

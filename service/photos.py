@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
-from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError
 
 from models.runtime.engine import EngineDescription
 from models.types import Modality
 from pipeline.types import Detections, FloatArray, Image
+from service.pictures import PictureError, PictureRules, decode_picture, fitted
 
-__all__ = ["FoundPerson", "PersonDetector", "PersonEmbedder", "PhotoAnalysis", "PhotoError", "analyse", "decode_photo"]
+__all__ = ["FoundPerson", "PersonDetector", "PersonEmbedder", "PhotoAnalysis", "analyse", "decode_photo"]
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
-MIN_WIDTH_PX, MIN_HEIGHT_PX = 16, 32
-# Larger photos are scaled down after decoding: neither network sees more than this.
-WORKING_SIDE_PX = 2560
+PHOTO = PictureRules(
+    "photo",
+    ("JPEG", "PNG", "WEBP", "BMP", "TIFF"),
+    "JPEG, PNG, WebP, BMP or TIFF",
+    side_px=2560,  # neither network sees more than this
+    least_px=(16, 32),
+    too_small="a person cannot be recognised below",
+    ground=128,
+)
 PREVIEW_SIDE_PX = 960
 MIN_PERSON_PX = 24
 MAX_PERSONS = 50
 # A crop of one standing person is taller than wide.
 CROP_ASPECT = (1.2, 5.0)
-_GREY_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I", "F"})
-
-
-class PhotoError(ValueError):
-    """The photo cannot be used; the message is a sentence for the person who sent it."""
 
 
 class PersonDetector(Protocol):
@@ -84,42 +82,8 @@ class PhotoAnalysis:
 
 
 def decode_photo(data: bytes, *, max_pixels: int) -> Image:
-    """Decode untrusted bytes to an upright picture ``uint8[H, W, 3]`` BGR.
-
-    JPEG, PNG, WebP, BMP and TIFF; the first frame of an animation; 16-bit and float grey is stretched
-    between its 1st and 99th percentile, because infrared cameras use a small part of the range.
-
-    Raises:
-        PhotoError: not such a photo, damaged, too large or too small.
-    """
-    try:
-        picture = Pillow.open(io.BytesIO(data), formats=FORMATS)
-    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
-        raise _too_many_pixels(max_pixels) from None
-    except (UnidentifiedImageError, ImportError):
-        # ImportError: Ultralytics, where it is loaded, puts a function of its own in the place of Pillow's, which
-        # wants a package for HEIF whenever a file is not known.
-        raise PhotoError("This is not a photo that can be read. Send JPEG, PNG, WebP, BMP or TIFF.") from None
-    except Exception as error:  # a hostile header reaches many parsers, each with its own exceptions
-        raise PhotoError("The photo's header is damaged.") from error
-    with picture:
-        width, height = picture.size
-        if width * height > max_pixels:
-            raise _too_many_pixels(max_pixels)
-        if min(width, height) < MIN_WIDTH_PX or max(width, height) < MIN_HEIGHT_PX:
-            raise PhotoError(
-                f"The photo is {width} × {height} pixels; a person cannot be recognised below "
-                f"{MIN_WIDTH_PX} × {MIN_HEIGHT_PX}."
-            )
-        try:
-            picture.draft("RGB", (WORKING_SIDE_PX, WORKING_SIDE_PX))
-            picture.load()
-            upright = _upright(picture)
-            return _to_bgr(upright)
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise PhotoError("The photo is damaged or cut off; save it again and retry.") from error
+    """Decode untrusted bytes to an upright picture ``uint8[H, W, 3]`` BGR. Raises PictureError."""
+    return decode_picture(data, PHOTO, max_pixels=max_pixels)
 
 
 def analyse(
@@ -169,50 +133,8 @@ def _persons(detections: Detections, width: int, height: int) -> list[tuple[tupl
     return kept[:MAX_PERSONS]
 
 
-def _upright(picture: Pillow.Image) -> Pillow.Image:
-    try:
-        return ImageOps.exif_transpose(picture)
-    except Exception:  # a damaged EXIF block is no reason to refuse the pixels
-        return picture
-
-
-def _to_bgr(picture: Pillow.Image) -> Image:
-    if picture.mode in _GREY_MODES:
-        grey = _stretched(np.asarray(picture))
-        return _fitted(np.repeat(grey[:, :, None], 3, axis=2))
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        ground = Pillow.new("RGBA", picture.size, (128, 128, 128, 255))
-        picture = Pillow.alpha_composite(ground, picture)
-    rgb = np.asarray(picture.convert("RGB"), np.uint8)
-    return _fitted(np.ascontiguousarray(rgb[:, :, ::-1]))
-
-
-def _stretched(grey: np.ndarray[Any, Any]) -> Image:
-    """``[H, W]`` of any depth to ``uint8[H, W]`` between the 1st and 99th percentile."""
-    values = np.nan_to_num(grey.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = (float(v) for v in np.percentile(values, (1.0, 99.0)))
-    if high <= low:
-        return np.full(grey.shape, 128, np.uint8)
-    stretched: Image = (np.clip((values - low) / (high - low), 0.0, 1.0) * 255.0).round().astype(np.uint8)
-    return stretched
-
-
-def _fitted(image: Image, side_px: int = WORKING_SIDE_PX) -> Image:
-    height, width = image.shape[:2]
-    scale = side_px / max(height, width)
-    if scale >= 1.0:
-        return image
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def _preview(image: Image) -> bytes:
-    ok, data = cv2.imencode(".jpg", _fitted(image, PREVIEW_SIDE_PX), [cv2.IMWRITE_JPEG_QUALITY, 80])
+    ok, data = cv2.imencode(".jpg", fitted(image, PREVIEW_SIDE_PX), [cv2.IMWRITE_JPEG_QUALITY, 80])
     if not ok:
-        raise PhotoError("The photo could not be prepared for display.")
+        raise PictureError("The photo could not be prepared for display.")
     return bytes(data)
-
-
-def _too_many_pixels(max_pixels: int) -> PhotoError:
-    return PhotoError(f"The photo has more than {max_pixels / 1e6:.0f} million pixels; send a smaller one.")

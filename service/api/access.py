@@ -29,6 +29,7 @@ __all__ = [
     "Maintaining",
     "ManagingCameras",
     "ManagingCases",
+    "ManagingPlans",
     "ManagingSubjects",
     "ManagingUsers",
     "ManagingWatchlist",
@@ -115,6 +116,7 @@ TestingCameras = Annotated[Scoped, Depends(_needs(Permission.TEST_CAMERAS))]
 ManagingCameras = Annotated[Scoped, Depends(_needs(Permission.MANAGE_CAMERAS))]
 Erasing = Annotated[Scoped, Depends(_needs(Permission.ERASE))]
 AddingCameras = Annotated[Scoped, Depends(_needs(Permission.ADD_CAMERAS))]
+ManagingPlans = Annotated[Scoped, Depends(_needs(Permission.PLANS))]
 ManagingUsers = Annotated[Scoped, Depends(_needs(Permission.USERS))]
 Auditing = Annotated[Scoped, Depends(_needs(Permission.AUDIT))]
 Maintaining = Annotated[Scoped, Depends(_needs(Permission.MAINTAIN))]

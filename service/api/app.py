@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -20,6 +21,7 @@ from service.api import (
     live,
     oidc,
     photos,
+    plans,
     reembedding,
     search,
     searches,
@@ -48,12 +50,14 @@ from service.version import package_version
 __all__ = ["create_app"]
 
 PHOTOS_PATH = f"{API_PREFIX}/photos"
+_UPLOADS = re.compile(rf"{PHOTOS_PATH}|{API_PREFIX}/plans/[^/]+/image")
 
 _TAGS = [
     {"name": "session", "description": "Log in and out."},
     {"name": "cameras", "description": "Add, test, watch and remove cameras."},
     {"name": "tracklets", "description": "Sightings: one person, one camera, one stretch of time."},
     {"name": "subjects", "description": "Persons as far as people have decided: sightings that were confirmed."},
+    {"name": "plans", "description": "Floor plans: where cameras stand, to scale, with a picture."},
     {"name": "cases", "description": "What somebody gathers about a question: notes, sightings, subjects."},
     {"name": "exports", "description": "Cases as signed files, without bystanders."},
     {"name": "erasure", "description": "Sightings erased for good, and legal holds."},
@@ -111,7 +115,7 @@ def create_app(settings: Settings, services: Services, *, dashboard: bool = True
     api = APIRouter(prefix=API_PREFIX)
     for part in (session, cameras, live, tracklets, erasures, photos, search, searches, users, tokens, audit, system):
         api.include_router(part.router)
-    for part in (subjects, cases, exports, watchlist, alerts, webhooks, reembedding):
+    for part in (subjects, plans, cases, exports, watchlist, alerts, webhooks, reembedding):
         api.include_router(part.router)
     app.include_router(health.router)
     app.include_router(api)
@@ -135,7 +139,7 @@ def create_app(settings: Settings, services: Services, *, dashboard: bool = True
     )
     token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
     app.add_middleware(Gate, sessions=services.sessions, metrics_token=token)
-    app.add_middleware(BodyLimit, upload_path=PHOTOS_PATH, upload_bytes=settings.max_upload_bytes)
+    app.add_middleware(BodyLimit, uploads=_UPLOADS, upload_bytes=settings.max_upload_bytes)
     app.add_middleware(RequestTimer, metrics=services.metrics)
     if settings.cors_origins:
         app.add_middleware(CrossOrigin, origins=settings.cors_origins, prefix=f"{API_PREFIX}/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,18 +19,22 @@ UPLOAD_LIMIT_S = 120.0
 
 
 class BodyLimit:
-    """ASGI middleware: small JSON bodies everywhere, one photo where photos go."""
+    """ASGI middleware: small JSON bodies everywhere, one picture where pictures go.
 
-    def __init__(self, app: ASGIApp, *, upload_path: str, upload_bytes: int) -> None:
+    Args:
+        uploads: matches the paths of those places.
+    """
+
+    def __init__(self, app: ASGIApp, *, uploads: re.Pattern[str], upload_bytes: int) -> None:
         self._app = app
-        self._upload_path = upload_path
+        self._uploads = uploads
         self._upload_limit = upload_bytes + MULTIPART_OVERHEAD_BYTES
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        is_upload = scope["path"] == self._upload_path
+        is_upload = self._uploads.fullmatch(scope["path"]) is not None
         limit = self._upload_limit if is_upload else JSON_LIMIT_BYTES
         limit_s = UPLOAD_LIMIT_S if is_upload else JSON_LIMIT_S
         declared = Headers(scope=scope).get("content-length", "0")

@@ -8,21 +8,21 @@ from typing import Any
 
 from fastapi import APIRouter, Request, status
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
 from models.types import Modality
 from service.api.access import SendingPhotos
+from service.api.forms import read_form
 from service.api.photo_store import StoredPhoto
 from service.api.schema import Photo, PhotoPerson
 from service.api.scoped import Scoped
-from service.photos import PhotoAnalysis, PhotoError, analyse, decode_photo
+from service.photos import PhotoAnalysis, analyse, decode_photo
+from service.pictures import PictureError
 from service.problems import Problem, ProblemError
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/photos", tags=["photos"])
-_FIELDS = frozenset({"photo", "modality", "whole", "preview"})
+_OTHER_FIELDS = frozenset({"modality", "whole", "preview"})
 
 
 _FORM_SCHEMA: dict[str, Any] = {
@@ -52,7 +52,8 @@ async def find_persons(request: Request, scoped: SendingPhotos) -> Photo:
     `modality` (visible, infrared) is judged when left out; `whole=true` takes the entire photo for one
     person; `preview=true` answers with a small upright version.
     """
-    data, fields = await _read_form(request, scoped.settings.max_upload_bytes)
+    limit = scoped.settings.max_upload_bytes
+    data, fields = await read_form(request, "photo", noun="photo", max_bytes=limit, others=_OTHER_FIELDS)
     modality = _modality(fields.get("modality", ""))
     whole, preview = _truth("whole", fields), _truth("preview", fields)
     scoped.engines.require()
@@ -60,7 +61,7 @@ async def find_persons(request: Request, scoped: SendingPhotos) -> Photo:
         started = time.perf_counter()
         try:
             found, stored, judged = await run_in_threadpool(_look, scoped, data, modality, whole)
-        except PhotoError as error:
+        except PictureError as error:
             scoped.metrics.photos.labels("refused").inc()
             raise ProblemError(422, "photo", str(error)) from None
         scoped.metrics.photo_seconds.observe(time.perf_counter() - started)
@@ -76,35 +77,6 @@ def _look(
     light = modality or scoped.judge_photo(image)
     found = analyse(image, detector.detector, model.embedder, modality=light, whole=whole)
     return found, scoped.keep_photo(found), modality is None
-
-
-async def _read_form(request: Request, max_bytes: int) -> tuple[bytes, dict[str, str]]:
-    """The photo's bytes and the other fields. A photo stays in memory: no temporary file is made."""
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        raise ProblemError(415, "unsupported-media-type", "Send the photo as multipart/form-data, in the field photo.")
-    parser = MultiPartParser(
-        request.headers, request.stream(), max_files=1, max_fields=len(_FIELDS), max_part_size=1024
-    )
-    parser.spool_max_size = max_bytes + 1
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        raise ProblemError(400, "bad-form", f"The form could not be read: {error.message}") from None
-    except KeyError:
-        raise ProblemError(400, "bad-form", "The form names no boundary.") from None
-    try:
-        unknown = sorted(set(form.keys()) - _FIELDS)
-        if unknown:
-            raise ProblemError(422, "invalid", f"Unknown field {unknown[0][:40]!r}.")
-        photo = form.get("photo")
-        if not isinstance(photo, UploadFile):
-            raise ProblemError(422, "invalid", "The field photo must hold a file.")
-        if (photo.size or 0) > max_bytes:
-            raise ProblemError(413, "too-large", f"The photo is larger than {max_bytes / 2**20:.3g} MiB.")
-        data = await photo.read()
-        return data, {name: value for name, value in form.items() if isinstance(value, str)}
-    finally:
-        await form.close()
 
 
 def _modality(text: str) -> Modality | None:

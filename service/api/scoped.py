@@ -19,6 +19,7 @@ from service.api.probing import CameraProbe, without_place
 from service.api.scoped_alerts import ScopedAlerts
 from service.api.scoped_cases import ScopedCases
 from service.api.scoped_exports import ScopedExports
+from service.api.scoped_plans import ScopedPlans
 from service.api.scoped_searches import ScopedSearches, search_problems, told_search
 from service.api.scoped_subjects import ScopedSubjects
 from service.api.scoped_walks import ScopedWalks
@@ -32,7 +33,7 @@ from service.photos import PhotoAnalysis
 from service.problems import ProblemError
 from service.search import Example, SearchOutcome
 from service.search_store import Question
-from service.security.access import Access, Permission, Role
+from service.security.access import Access, AccessDenied, Permission, Role
 from service.security.people import People, recorded
 
 if TYPE_CHECKING:
@@ -208,13 +209,17 @@ class Scoped:
     def change_camera(self, camera_id: str, changes: Mapping[str, Any]) -> CameraConfig:
         """Change some fields. Raises ProblemError 404, CameraConflictError, or ValueError naming the field.
 
-        Another address is as good as another camera, and needs the right to add one.
+        Another address is as good as another camera, and needs the right to add one. So does a place on a plan on
+        which no camera of the account stands: to stand on a plan is to see it.
         """
         self._require_now(Permission.MANAGE_CAMERAS)
         record = self._record(camera_id)
         if "url" in changes and changes["url"] != record.masked.config.url:
             self.access.require(Permission.ADD_CAMERAS)
             _check_login(changes["url"])
+        place = changes.get("position")
+        if self.access.cameras is not None and place is not None and place.plan not in self.plans.names() | {""}:
+            raise AccessDenied(Permission.PLANS.value)
         told = {name: _told_value(name, value) for name, value in changes.items()}
         with recorded(self._services.audit, "camera.change", self.trail, camera=camera_id, changes=told):
             try:
@@ -427,6 +432,11 @@ class Scoped:
     def subjects(self) -> ScopedSubjects:
         """The subjects that the account sees a sighting of."""
         return ScopedSubjects(self._services, self, self._require_now)
+
+    @property
+    def plans(self) -> ScopedPlans:
+        """The floor plans that the account's cameras stand on."""
+        return ScopedPlans(self._services, self, self._require_now)
 
     @property
     def walks(self) -> ScopedWalks:

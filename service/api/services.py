@@ -48,6 +48,7 @@ from service.live import LiveHub
 from service.metrics import Metrics
 from service.migrations import migrate
 from service.photos import PersonDetector
+from service.plans import PlanStore
 from service.problems import ProblemError
 from service.redis_server import connect, redis_url
 from service.reembedding import Jobs
@@ -109,6 +110,7 @@ class Services:
     searches: Searches
     subjects: SubjectStore
     walking_times: WalkingTimes
+    plans: PlanStore
     cases: CaseStore
     exports: ExportStore
     url_policy: UrlPolicy
@@ -379,6 +381,7 @@ def build_services(settings: Settings, *, loaders: Loaders | None = None) -> Ser
         ),
         subjects=SubjectStore(redis),
         walking_times=WalkingTimes(redis),
+        plans=PlanStore(redis, media),
         cases=CaseStore(redis),
         exports=ExportStore(redis, settings.exports_dir, sealer),
         url_policy=policy,

@@ -14,6 +14,7 @@ from service.audit.log import AUDIT_HEAD, AUDIT_STREAM
 from service.backup.archive import CHUNK_NAME, MANIFEST_NAME, MEDIA, BackupError, read_members
 from service.backup.keyspace import Line, decoded, load
 from service.backup.manifest import Manifest
+from service.backup.plans import plan_pictures_of
 from service.backup.sightings import comes_otherwise, pictures_of
 from service.gallery import keys
 from service.gallery.media import MEDIA_KEY
@@ -153,19 +154,18 @@ class _Check:
             elif "record" in line:
                 self._record(line, named | absent)
             else:
-                yield from self._key(line)
+                yield from self._key(line, named | absent)
         if named != waiting.keys() or not all(MEDIA_KEY.fullmatch(key) for key in absent):
             raise BackupError("the backup is damaged: pictures without a record")
 
     def _record(self, line: Line, there: set[str]) -> None:
         one = _id(line["record"])
-        lost = [key for key in pictures_of(one.decode(), fields_of(line)) if key not in there]
-        if lost:
-            raise BackupError(f"the backup is damaged: it lacks the picture {lost[0]}")
+        _require(pictures_of(one.decode(), fields_of(line)), there)
         self.ids.add(one)
 
-    def _key(self, line: Line) -> Iterator[bytes]:
+    def _key(self, line: Line, there: set[str]) -> Iterator[bytes]:
         load(_Nowhere(), line)
+        _require(plan_pictures_of(line), there)
         name = str(line["key"])
         if name == AUDIT_STREAM:
             if line["type"] != "stream":
@@ -177,6 +177,12 @@ class _Check:
             if comes_otherwise(name) and name != keys.ERASED:
                 raise BackupError(f"the backup has a key that no backup has: {name[:80]!r}")
             self.names.add(name)
+
+
+def _require(pictures: list[str], there: set[str]) -> None:
+    lost = [key for key in pictures if key not in there]
+    if lost:
+        raise BackupError(f"the backup is damaged: it lacks the picture {lost[0]}")
 
 
 def _id(value: object) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -19,6 +19,7 @@ from service.backup.archive import MANIFEST_NAME, MEDIA, BackupError, read_membe
 from service.backup.checking import Checked, check_backup, fields_of, lines_of, open_backup
 from service.backup.keyspace import Line, all_names, is_passing, load
 from service.backup.manifest import Manifest
+from service.backup.plans import plan_pictures_of
 from service.backup.sightings import pictures_of, readable
 from service.backup.writer import write_backup
 from service.gallery import MediaStore, keys
@@ -177,6 +178,8 @@ def _remove(client: redis.Redis, media: MediaStore) -> None:
     for batch in media.tracklet_folders(_BATCH, older_than=_FOREVER):
         for key in batch.values():
             media.delete_tracklet(key)
+    for key in media.plan_folders():
+        media.keep_only(key, ())
 
 
 # -- writing ---------------------------------------------------------------------------------------
@@ -310,6 +313,7 @@ def _findings(
                     records[line["record"]] = fields_of(line)
                 elif "key" in line and "expires_ms" not in line:
                     names.add(line["key"])
+                    yield from _wrong_pictures(media, plan_pictures_of(line), digests)
             with client.pipeline(transaction=False) as pipe:
                 for one in records:
                     pipe.hgetall(keys.record(one))
@@ -319,15 +323,19 @@ def _findings(
                     differing.add(one)
                     continue
                 differing.discard(one)
-                for key in pictures_of(one, fields):
-                    if key in digests and _digest(media, key) not in digests[key]:
-                        yield f"the picture {key}"
+                yield from _wrong_pictures(media, pictures_of(one, fields), digests)
                 done += 1
             progress("checking what was restored", min(1.0, done / max(1, expected)))
     yield from (f"the record {one}" for one in sorted(differing))
     for key in sorted(names):
         if not client.exists(key):
             yield f"the key {key}"
+
+
+def _wrong_pictures(media: MediaStore, names: Iterable[str], digests: Mapping[str, set[str]]) -> Iterator[str]:
+    for key in names:
+        if key in digests and _digest(media, key) not in digests[key]:
+            yield f"the picture {key}"
 
 
 def _digest(media: MediaStore, key: str) -> str:

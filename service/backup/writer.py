@@ -23,12 +23,14 @@ from service.audit.log import AUDIT_HEAD, AUDIT_STREAM
 from service.backup.archive import CHUNK_NAME, MANIFEST_NAME, MEDIA, ArchiveWriter, BackupError, new_file
 from service.backup.keyspace import Line, all_names, decoded, dumped, encoded, is_passing, stream_lines
 from service.backup.manifest import Manifest
+from service.backup.plans import plan_pictures_of
 from service.backup.sightings import comes_otherwise, pictures_of
 from service.gallery import MediaStore, keys
 from service.gallery.feed import Change, Feed, FeedLostError
 from service.gallery.model_in_use import GalleryModels
 from service.gallery.records import TRACKLET_ID
 from service.gallery.store import redis_at_work
+from service.plans import PLAN_PICTURES
 from service.schema_version import schema_version
 from service.security.people import recorded
 from service.version import package_version
@@ -169,13 +171,8 @@ class _Writing:
         if not fields:
             self._gone([name])
             return
-        lines: list[Line] = []
-        for key, data in pictures.items():
-            lines.append({"media": key, "sha256": self.archive.add(MEDIA + key, data), "size": len(data)})
-            self.pictures += 1
-            self.picture_bytes += len(data)
-        lines += [{"missing": key} for key in names if key not in pictures]
-        self.missing += len(names) - len(pictures)
+        lines = [self._saved(key, data) for key, data in pictures.items()]
+        lines += self._absent([key for key in names if key not in pictures])
         self.ids.add(name)
         record = {"record": tracklet_id, "fields": [[encoded(f), encoded(v)] for f, v in fields.items()]}
         self._line(*lines, record)
@@ -183,6 +180,16 @@ class _Writing:
     def _pictures(self, names: Sequence[str]) -> dict[str, bytes]:
         """Those that are there."""
         return {name: data for name in names if (data := self._picture(name)) is not None}
+
+    def _saved(self, key: str, data: bytes) -> Line:
+        """A picture's line; its file goes into the archive now."""
+        self.pictures += 1
+        self.picture_bytes += len(data)
+        return {"media": key, "sha256": self.archive.add(MEDIA + key, data), "size": len(data)}
+
+    def _absent(self, names: Sequence[str]) -> list[Line]:
+        self.missing += len(names)
+        return [{"missing": key} for key in names]
 
     def _picture(self, key: str) -> bytes | None:
         try:
@@ -210,7 +217,8 @@ class _Writing:
     def _rest(self) -> int:
         """Every other key. What remembers erasures comes last, so that none is forgotten that was made meanwhile."""
         names = [name for name in all_names(self.client) if not (is_passing(name) or comes_otherwise(name))]
-        seen: set[str] = set()
+        names = [name for name in names if name != PLAN_PICTURES]
+        seen = self._plans()
         for line in dumped(self.client, [*names, keys.ERASED]):
             seen.add(line["key"])
             if line["key"] == keys.ERASED:
@@ -220,6 +228,22 @@ class _Writing:
                 self._line(*({"gone": one} for one in lately if TRACKLET_ID.fullmatch(one)))
             self._line(line)
         return len(seen)
+
+    def _plans(self) -> set[str]:
+        """The pictures of floor plans, then what names them: once more, where one of them went meanwhile."""
+        lines: list[Line] = []
+        saved: set[str] = set()
+        for _ in range(_ATTEMPTS):
+            naming = list(dumped(self.client, [PLAN_PICTURES]))
+            named = [key for line in naming for key in plan_pictures_of(line)]
+            for key in named:
+                if key not in saved and (data := self._picture(key)) is not None:
+                    lines.append(self._saved(key, data))
+                    saved.add(key)
+            if saved.issuperset(named):
+                break
+        self._line(*lines, *self._absent([key for key in named if key not in saved]), *naming)
+        return {line["key"] for line in naming}
 
     def _gone(self, names: Iterable[bytes]) -> None:
         """Sightings that were written and have been erased since."""

@@ -14,6 +14,7 @@ from service.client.cameras import Cameras
 from service.client.cases import Cases, Exports
 from service.client.gallery import Erasures, Tracklets
 from service.client.people import Audit, Tokens, Users
+from service.client.plans import Plans
 from service.client.reembedding import Reembeddings
 from service.client.searching import Photos, Searches
 from service.client.subjects import Subjects, WalkingTimes
@@ -60,6 +61,7 @@ class Client:
         self.searches = Searches(self._transport)
         self.subjects = Subjects(self._transport)
         self.walking_times = WalkingTimes(self._transport)
+        self.plans = Plans(self._transport)
         self.cases = Cases(self._transport)
         self.exports = Exports(self._transport)
         self.watchlist = Watchlist(self._transport)

@@ -1,12 +1,14 @@
 """Pictures of tracklets in any fsspec file system: a folder, S3 and others. Redis never holds pictures.
 
 A picture is named by its content, ``camera/date/tracklet/digest.jpg``: the record of an earlier revision keeps
-showing its own pictures until the next is written, and writing one twice changes nothing.
+showing its own pictures until the next is written, and writing one twice changes nothing. Beside them lie the pictures
+of floor plans, each under a name that no other ever had.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import secrets
@@ -29,8 +31,10 @@ __all__ = ["MEDIA_KEY", "THUMBNAIL_HEIGHT_PX", "MediaError", "MediaStore", "Pict
 THUMBNAIL_HEIGHT_PX = 256
 _NO_DIGEST = "0" * 32
 _DIGEST = re.compile(r"[0-9a-f]{32}")
+_PLANS = "_plans"  # no camera is called so
 MEDIA_KEY = re.compile(
-    rf"{CAMERA_ID.pattern}/\d{{4}}-\d{{2}}-\d{{2}}/{TRACKLET_ID.pattern}/[0-9a-f]{{32}}(\.thumb)?\.jpg"
+    rf"(?:{CAMERA_ID.pattern}/\d{{4}}-\d{{2}}-\d{{2}}/{TRACKLET_ID.pattern}/[0-9a-f]{{32}}(?:\.thumb)?\.jpg"
+    rf"|{_PLANS}/[0-9a-f]{{32}}/[0-9a-f]{{32}}\.webp)"
 )
 
 
@@ -80,6 +84,11 @@ class MediaStore:
         day = ULID.from_str(tracklet_id).datetime
         return [MediaStore.folder_key(camera, day, tracklet_id) for camera in cameras]
 
+    @staticmethod
+    def plan_key(name: str) -> str:
+        """A key for a new picture of the floor plan of this name."""
+        return f"{_PLANS}/{hashlib.sha256(name.encode()).hexdigest()[:32]}/{secrets.token_hex(16)}.webp"
+
     def write(self, key: str, data: bytes) -> None:
         """Write a picture as a whole or not at all; on a local disk it is safe against loss of power."""
         self.write_many({key: data})
@@ -123,8 +132,13 @@ class MediaStore:
         with _media_at_work():
             return bool(self._fs.exists(path))
 
+    def delete(self, key: str) -> None:
+        """Delete one picture, if it is there."""
+        with _media_at_work(), contextlib.suppress(FileNotFoundError):
+            self._fs.rm_file(self._path(key))
+
     def keep_only(self, folder_of: str, keys: Collection[str]) -> int:
-        """Delete the pictures in the tracklet folder of one key that are not in `keys`. Returns how many."""
+        """Delete the pictures in the folder of one key that are not in `keys`. Returns how many."""
         folder = self._path(folder_of).rpartition("/")[0]
         kept = {key.rpartition("/")[2] for key in keys}
         with _media_at_work():
@@ -154,8 +168,8 @@ class MediaStore:
             except FileNotFoundError:
                 return False
 
-    def reseal_tracklet(self, folder_of: str) -> int:
-        """Seal every picture in the tracklet folder of one key with the first key. Returns how many were not.
+    def reseal_folder(self, folder_of: str) -> int:
+        """Seal every picture in the folder of one key with the first key. Returns how many were not.
 
         Raises:
             PictureSealError: one of them cannot be opened. What was done stays done.
@@ -208,6 +222,11 @@ class MediaStore:
         if found:
             yield found
 
+    def plan_folders(self) -> list[str]:
+        """Every floor plan that has pictures: a key that names its folder."""
+        keys = (f"{_PLANS}/{plan}/{_NO_DIGEST}.webp" for plan in self._names(f"{self._base}/{_PLANS}"))
+        return [key for key in keys if MEDIA_KEY.fullmatch(key)]
+
     def _names(self, folder: str) -> list[str]:
         with _media_at_work():
             try:
@@ -217,7 +236,7 @@ class MediaStore:
 
     def _path(self, key: str) -> str:
         if not MEDIA_KEY.fullmatch(key):
-            raise ValueError(f"media key: expected camera/date/tracklet/digest.jpg, got {key[:120]!r}")
+            raise ValueError(f"media key: expected that of a sighting's or a plan's picture, got {key[:120]!r}")
         return f"{self._base}/{key}"
 
 

@@ -137,11 +137,7 @@ class Rekeying:
         for folders in self._media.tracklet_folders(_BATCH, older_than=datetime.now(UTC) + timedelta(days=1)):
             written: dict[str, str] = {}
             for one, folder in folders.items():
-                try:
-                    count = self._media.reseal_tracklet(folder)
-                except PictureSealError as error:
-                    self._unreadable.append(f"{folder.rpartition('/')[0]}: {error}")
-                    continue
+                count = self._folder(folder)
                 if count:
                     written[one] = folder
                 done += count
@@ -150,4 +146,12 @@ class Rekeying:
             # A picture that was being written while it was erased is there again; its id is remembered.
             for one in self._gallery.erased(list(written)):
                 self._media.delete_tracklet(written[one])
-        return done
+        return done + sum(self._folder(folder) for folder in self._media.plan_folders())
+
+    def _folder(self, folder: str) -> int:
+        """How many of a folder's pictures were sealed anew."""
+        try:
+            return self._media.reseal_folder(folder)
+        except PictureSealError as error:
+            self._unreadable.append(f"{folder.rpartition('/')[0]}: {error}")
+            return 0

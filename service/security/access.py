@@ -36,6 +36,7 @@ class Permission(StrEnum):
     MANAGE_CAMERAS = "manage-cameras"  # change, remove
     ERASE = "erase"  # sightings for good, and legal holds on them
     ADD_CAMERAS = "add-cameras"  # add, try an address
+    PLANS = "plans"  # make, change and remove floor plans; seeing them is VIEW, where one's cameras stand
     WEBHOOKS = "webhooks"  # where alerts are sent to
     USERS = "users"  # accounts, and other people's tokens: by a session, never by a token
     AUDIT = "audit"
@@ -57,6 +58,7 @@ _MAY: dict[Role, frozenset[Permission]] = {
 _OF_EVERY_CAMERA = frozenset(
     {
         Permission.ADD_CAMERAS,
+        Permission.PLANS,
         Permission.WEBHOOKS,
         Permission.USERS,
         Permission.AUDIT,

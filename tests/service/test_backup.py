@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 import redis
-from support.api_world import PASSWORD, record_of
+from support.api_world import PASSWORD, record_of, scene
+from support.pictures import saved
 from ulid import ULID
 
 from pipeline.sealing import Sealer
@@ -29,6 +30,7 @@ from service.backup.checking import check_backup
 from service.backup.keyspace import all_names, dumped, is_passing
 from service.commands.backup import named_when_cut_off
 from service.gallery import Eraser, Gallery, GalleryFilter, Holds, MediaError, MediaStore, TrackletRecord, keys
+from service.plans import PlanPicture, PlanStore, encode_plan
 from service.redis_server import connect
 from service.schema_version import SCHEMA_KEY, SCHEMA_VERSION, SchemaError
 from service.security import Role
@@ -116,6 +118,15 @@ def small(embedded_redis: RedisUnderTest, tmp_path: Path) -> Place:
     made.stored(3)
     AuditLog(made.client).append("search", WHO, reason="a test")
     return made
+
+
+def plan(source: Place, name: str) -> PlanPicture:
+    """A floor plan with a picture."""
+    plans = PlanStore(source.client, source.media)
+    plans.put(name, 60, 40)
+    shown = plans.show(name, *encode_plan(saved(scene(["red"]), "PNG"), max_pixels=10**7)).picture
+    assert shown is not None
+    return shown
 
 
 def everything(source: Place) -> None:
@@ -232,6 +243,49 @@ def test_pictures_that_were_lost_before_are_named_and_no_reason_to_fail(small: P
     assert check_backup(path).manifest.missing == 4
     target.restore(path)
     assert target.gallery.get(record.id) == record
+
+
+def test_floor_plans_come_back_with_their_pictures(small: Place, target: Place, tmp_path: Path) -> None:
+    kept, lost = plan(small, "Ground floor"), plan(small, "Cellar")
+    small.media.delete(lost.key)
+    path = small.save()
+    assert check_backup(path).manifest.missing == 1
+    plan(target, "Of another house")
+    target.restore(path, replace=True, earlier=tmp_path / "earlier.tar")
+    plans = PlanStore(target.client, target.media)
+    assert [(p.name, p.width_m) for p in plans.list()] == [("Cellar", 60), ("Ground floor", 60)]
+    assert plans.picture(kept) == small.media.read(kept.key)
+    assert [file.stem for file in (target.folder / "media" / "_plans").glob("*/*")] == [Path(kept.key).stem]
+    again = small.folder / "bad.tar"
+    for change in ({f"media/{kept.key}": b"another"}, {"redis/000001.jsonl": _without_media(path, kept.key)}):
+        _repacked(path, again, change)
+        with pytest.raises(BackupError, match=r"not the one that was saved|lacks the picture"):
+            check_backup(again)
+
+
+def _without_media(path: Path, key: str) -> bytes:
+    with path.open("rb") as file:
+        chunk = dict(read_members(file))["redis/000001.jsonl"]
+    return b"".join(line for line in chunk.splitlines(keepends=True) if f'"media":"{key}"'.encode() not in line)
+
+
+def test_a_plan_that_gets_another_picture_while_it_is_saved_has_one(
+    small: Place, target: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, changed = plan(small, "Yard"), list[PlanPicture]()
+    read = MediaStore.stored
+
+    def stored(media: MediaStore, key: str, end: int | None = None) -> bytes:
+        if key == first.key and not changed:
+            changed.append(plan(small, "Yard"))
+        return read(media, key, end)
+
+    monkeypatch.setattr(MediaStore, "stored", stored)
+    path = small.save()
+    assert check_backup(path).manifest.missing == 0
+    target.restore(path)
+    assert PlanStore(target.client, target.media).get("Yard").picture == changed[0]
+    assert target.media.exists(changed[0].key)
 
 
 def test_a_broken_audit_log_is_saved_as_it_is_and_told(small: Place, target: Place) -> None:

@@ -279,7 +279,7 @@ def test_readiness_says_that_a_key_is_missing(world: World, api: TestClient) -> 
 
 
 class Site:
-    """Records, pictures, a photo, a kept search and a watchlist entry under one sealer."""
+    """Records, pictures, floor plans, a photo, a kept search and a watchlist entry under one sealer."""
 
     def __init__(self, client: redis.Redis, folder: Path, sealer: Sealer) -> None:
         self.client, self.sealer = client, sealer
@@ -291,6 +291,11 @@ class Site:
             made = record(number)
             self.gallery.put(made)
             self.media.write(self.key(number), jpeg(number))
+            self.media.write(self.plan_key(number), jpeg(number))
+
+    @staticmethod
+    def plan_key(number: int) -> str:
+        return f"_plans/{number:032x}/{number:032x}.webp"
 
     def key(self, number: int) -> str:
         return MediaStore.key("hall", record(number).started_at, tracklet_id(number), f"{number:032x}")
@@ -307,13 +312,14 @@ def test_rekeying_leaves_nothing_under_another_key(embedded_redis: Any, tmp_path
     both.fill(range(20, 25))
     client.set("tapetum:photo:x", before.seal(b"a photo", "tapetum:photo:x"), ex=3000)
     done = both.rekeying().run()
-    assert (done.values, done.pictures, done.unreadable) == (21, 20, ())
+    assert (done.values, done.pictures, done.unreadable) == (21, 40, ())
     assert 0 < client.ttl("tapetum:photo:x") <= 3000
     only_new = Site(client, tmp_path, Sealer([NEW]))
     assert len(only_new.gallery.get_many([tracklet_id(number) for number in range(25)])) == 25
     assert [only_new.media.read(only_new.key(number)) for number in range(25)] == [jpeg(n) for n in range(25)]
     assert only_new.sealer.open(client.get("tapetum:photo:x"), "tapetum:photo:x") == b"a photo"
-    assert all(is_sealed(path.read_bytes()) for path in (tmp_path / "media").rglob("*.jpg"))
+    assert [only_new.media.read(only_new.plan_key(number)) for number in range(25)] == [jpeg(n) for n in range(25)]
+    assert all(is_sealed(path.read_bytes()) for path in (tmp_path / "media").rglob("*.*"))
     assert only_new.rekeying().run() == type(done)(0, 0, (), 0)
 
 
@@ -330,7 +336,7 @@ def test_a_rekeying_that_was_stopped_goes_on(embedded_redis: Any, tmp_path: Path
     with pytest.raises(StopIteration):
         Rekeying(client, both.gallery, both.media, both.sealer, SEALED_VALUES, stop).run()
     done = both.rekeying().run()
-    assert (done.values, done.pictures) == (0, 5)
+    assert (done.values, done.pictures) == (0, 15)
 
 
 def test_what_changes_meanwhile_is_not_overwritten(

@@ -115,8 +115,8 @@ def test_pictures_are_sealed_anew_in_every_kind_of_store(tmp_path: Path, kind: s
     for store, digest in ((MediaStore(base), "a" * 32), (MediaStore(base, old), "b" * 32)):
         store.write(key(1, digest), b"picture " + digest.encode())
     store = MediaStore(base, both)
-    assert store.reseal_tracklet(key(1, "a" * 32)) == 2
-    assert store.reseal_tracklet(key(1, "a" * 32)) == 0
+    assert store.reseal_folder(key(1, "a" * 32)) == 2
+    assert store.reseal_folder(key(1, "a" * 32)) == 0
     newest = MediaStore(base, Sealer([b"2" * 32]))
     assert [newest.read(key(1, digest * 32)) for digest in "ab"] == [b"picture " + d.encode() * 32 for d in "ab"]
     with pytest.raises(MediaError, match="encryption_key"):

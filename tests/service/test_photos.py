@@ -3,45 +3,20 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image as Pillow
 from support.api_world import COLOURS, ColourDetector, ColourEmbedder, person_picture, scene
+from support.pictures import bomb, png_header, saved
 
 from models.types import Modality
 from pipeline.types import Image
-from service.photos import PhotoError, analyse, decode_photo
+from service.photos import analyse, decode_photo
+from service.pictures import PictureError
 
 MAX_PIXELS = 4_000_000
-
-
-def saved(image: Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    Pillow.fromarray(image[:, :, ::-1]).save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def png_header(width: int, height: int) -> bytes:
-    """A valid header that promises pixels, and almost no data."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
-    )
-
-
-def bomb(side: int) -> bytes:
-    """A real picture of one colour: tiny as a file, huge when decoded."""
-    buffer = io.BytesIO()
-    Pillow.new("1", (side, side)).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -69,7 +44,7 @@ def bomb(side: int) -> bytes:
     ],
 )
 def test_what_is_no_usable_photo_is_refused_in_a_sentence(data: bytes, said: str) -> None:
-    with pytest.raises(PhotoError, match=said) as refused:
+    with pytest.raises(PictureError, match=said) as refused:
         decode_photo(data, max_pixels=MAX_PIXELS)
     assert str(refused.value).endswith(".")
 

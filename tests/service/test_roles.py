@@ -103,6 +103,14 @@ CALLS = {
     ),
     "propose_links": Call("POST", f"/api/v1/subjects/{NO_TRACKLET}/proposals", {}),
     "get_subject_timeline": Call("GET", f"/api/v1/subjects/{NO_TRACKLET}/timeline"),
+    "list_plans": Call("GET", "/api/v1/plans"),
+    "get_plan": Call("GET", "/api/v1/plans/Nowhere"),
+    "put_plan": Call("PUT", "/api/v1/plans/Nowhere", {"width_m": 0}),
+    "remove_plan": Call("DELETE", "/api/v1/plans/Nowhere"),
+    "get_plan_image": Call("GET", "/api/v1/plans/Nowhere/image"),
+    "put_plan_image": Call(
+        "PUT", "/api/v1/plans/Nowhere/image", files={"image": ("x.png", b"no picture", "image/png")}
+    ),
     "list_walking_times": Call("GET", "/api/v1/walking-times"),
     "set_walking_time": Call("PUT", "/api/v1/walking-times/{camera}/nobod", {"seconds": 5}),
     "remove_walking_time": Call("DELETE", "/api/v1/walking-times/{camera}/nobod"),
@@ -186,6 +194,7 @@ ALLOWED: dict[Role, set[str]] = {
         "judge_match", "unjudge_match",
         "list_cases", "get_case", "list_notes", "list_pins",
         "list_subjects", "get_subject", "propose_links", "get_subject_timeline", "list_walking_times",
+        "list_plans", "get_plan", "get_plan_image",
         "list_alerts", "stream_alerts", "get_alert",
         "change_own_password", "list_tokens", "add_token", "revoke_token",
     },
@@ -200,6 +209,7 @@ ALLOWED[Role.OPERATOR] |= {
 }  # fmt: skip
 ALLOWED[Role.ADMIN] = set(CALLS) - OPEN
 OF_EVERY_CAMERA = {
+    "put_plan", "remove_plan", "put_plan_image",
     "add_camera", "test_camera_address", "list_users", "add_user", "get_user", "change_user", "remove_user",
     "list_audit", "verify_audit", "get_system", "get_metrics",
     "list_webhooks", "add_webhook", "get_webhook", "change_webhook", "remove_webhook", "test_webhook",
