@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Request, Response, status
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 from starlette.concurrency import run_in_threadpool
 
 from service.api.access import ManagingPlans, Viewing
@@ -19,14 +19,11 @@ from service.pictures import PictureError
 from service.plans import PLAN_NAME, FloorPlan
 from service.problems import Problem, ProblemError
 
-__all__ = ["plan_image_path", "router"]
+__all__ = ["PlanName", "plan_image_path", "router"]
 
 router = APIRouter(prefix="/plans", tags=["plans"])
-_Name = Annotated[
-    str,
-    Path(pattern=f"^{PLAN_NAME.pattern}$", max_length=120, description="Its name.", examples=["Ground floor"]),
-    AfterValidator(one_plain_line),
-]
+PlanName = Annotated[str, Field(pattern=f"^{PLAN_NAME.pattern}$", max_length=120), AfterValidator(one_plain_line)]
+_Name = Annotated[PlanName, Path(description="Its name.", examples=["Ground floor"])]
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such plan."}}
 _WEBP: dict[int | str, dict[str, Any]] = {
     200: {"description": "The picture.", "content": {"image/webp": {"schema": {"type": "string", "format": "binary"}}}}

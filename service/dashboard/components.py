@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
+from urllib.parse import quote
 
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 from service.dashboard import strings
 
-__all__ = ["CardGroup", "LiveWall", "PhotoPicker", "RegionEditor", "SightingGrid", "TimelineChart", "ToolBar"]
+__all__ = [
+    "CardGroup",
+    "FloorMap",
+    "LiveWall",
+    "PhotoPicker",
+    "PlanUpload",
+    "RegionEditor",
+    "SightingGrid",
+    "TimelineChart",
+    "ToolBar",
+]
 
 
 class CardGroup(TypedDict):
@@ -36,6 +47,64 @@ def _argument(handler: Handler) -> Callable[[GenericEventArguments], Any]:
                 await result
 
     return handle
+
+
+class FloorMap(Element, component="floor_map.js"):
+    """A floor with its cameras, to scale; `on_place` and `on_take` get the id of a camera that was moved or taken off.
+
+    Args:
+        editable: cameras can be moved.
+        listed: who is on it, and who might be, stands beside it.
+        room: how high it may be, as CSS.
+    """
+
+    def __init__(
+        self,
+        *,
+        editable: bool = False,
+        listed: bool = False,
+        room: str = "46vh",
+        on_place: Handler | None = None,
+        on_take: Handler | None = None,
+    ) -> None:
+        super().__init__()
+        self._props["editable"] = editable
+        self._props["listed"] = listed
+        self._props["room"] = room
+        self._props["strings"] = strings.FLOOR
+        for name, handler in (("place", on_place), ("take", on_take)):
+            if handler is not None:
+                self.on(name, _argument(handler))
+
+    def show(
+        self,
+        floor: Mapping[str, Any],
+        cameras: Sequence[Mapping[str, Any]],
+        *,
+        ways: Sequence[Mapping[str, Any]] = (),
+        unplaced: Sequence[Mapping[str, Any]] = (),
+        answered: int = 0,
+        error: str = "",
+    ) -> None:
+        """Replace what is seen; does nothing when nothing has changed.
+
+        Args:
+            floor: what `floor_of` makes.
+            answered: number of the last move that is known to have been made, or not.
+            error: why it was not.
+        """
+        shown = {
+            "floor": dict(floor),
+            "cameras": list(cameras),
+            "ways": list(ways),
+            "unplaced": list(unplaced),
+            "answered": answered,
+            "error": error,
+        }
+        if any(self._props.get(name) != value for name, value in shown.items()):
+            for name, value in shown.items():
+                self._props[name] = value
+            self.update()
 
 
 class LiveWall(Element, component="live_wall.js"):
@@ -78,6 +147,17 @@ class PhotoPicker(Element, component="photo_picker.js"):
         self._props["accept"] = "image/jpeg,image/png,image/webp,image/bmp,image/tiff"
         self._props["strings"] = strings.PHOTO
         self.on("choose", _argument(on_choose))
+
+
+class PlanUpload(Element, component="plan_upload.js"):
+    """Sends a picture for a floor plan; `on_sent` gets an error, '' where it worked."""
+
+    def __init__(self, plan: str, max_bytes: int, *, on_sent: Handler) -> None:
+        super().__init__()
+        self._props["path"] = f"/api/v1/plans/{quote(plan, safe='')}/image"
+        self._props["max_bytes"] = max_bytes
+        self._props["strings"] = strings.PLAN_UPLOAD
+        self.on("sent", _argument(on_sent))
 
 
 class RegionEditor(Element, component="region_editor.js"):

@@ -24,6 +24,7 @@ from service.dashboard.pages.cameras import CamerasPage
 from service.dashboard.pages.case import CasePage
 from service.dashboard.pages.cases import CasesPage
 from service.dashboard.pages.live import LivePage
+from service.dashboard.pages.plan import PlanPage
 from service.dashboard.pages.search import SearchPage
 from service.dashboard.pages.search_start import SearchStartPage
 from service.dashboard.pages.sighting import SightingPage
@@ -80,7 +81,7 @@ class Place:
         key: after ``g``.
         listed: among the pages of the head; what is not has a way of its own.
         builders: of the page and of what lies below it, by path; called with the tab, and where the path has a
-            ``{one}`` with that and with what the address says of ``by``.
+            ``{one}`` with that and with what the address says of ``by``, and for a ``/plan`` with which.
     """
 
     path: str
@@ -131,7 +132,16 @@ PLACES = (
             "/cases/{one}": lambda tab, one, _: CasePage(tab.desk, one).build(),
         },
     ),
-    Place("/cameras", strings.CAMERAS, "v", Permission.VIEW, {"/cameras": lambda tab: CamerasPage(tab.desk).build()}),
+    Place(
+        "/cameras",
+        strings.CAMERAS,
+        "v",
+        Permission.VIEW,
+        {
+            "/cameras": lambda tab: CamerasPage(tab.desk).build(),
+            "/cameras/plan": lambda tab, plan: PlanPage(tab.desk, plan).build(),
+        },
+    ),
     Place("/system", strings.SYSTEM, "y", Permission.SYSTEM, {"/system": lambda tab: SystemPage(tab.desk).build()}),
     Place("/users", strings.USERS, "p", Permission.USERS, {"/users": lambda tab: UsersPage(tab.desk).build()}),
     Place("/audit", strings.AUDIT, "a", Permission.AUDIT, {"/audit": lambda tab: AuditPage(tab.desk).build()}),
@@ -217,4 +227,9 @@ def _builder(tab: Tab, path: str, build: Callable[..., Awaitable[None]]) -> Call
             return
         await build(tab, one, by)
 
+    async def of_plan(plan: str | None = None) -> None:
+        await build(tab, plan)
+
+    if path.endswith("/plan"):
+        return of_plan
     return of_one if "{one}" in path else plain

@@ -36,6 +36,7 @@ PAGE_FAILED_TEXT: Final = "Reload it. If that does not help, the log of the serv
 _KEYS: Final = (
     ("Everywhere", (("?", "this map"),)),
     ("People in a live picture", (("Tab", "next person"), ("Enter", "search for the person"))),
+    ("Cameras on a plan", (("← → ↑ ↓", "move it, far with Shift"), ("Del", "take it off"))),
     (
         "Sightings",
         (
@@ -336,6 +337,47 @@ REGIONS: Final = {
     "open": "The last region is still open. Close it, or undo its corners.",
     "save": "Keep",
 }
+CAMERA_VIEWS: Final = "Ways to look at cameras"
+CAMERA_LIST: Final = "List"
+PLAN: Final = "Plan"
+PLAN_UNNAMED: Final = "without a name"
+PLAN_SIZE: Final = "{width:g} × {height:.3g} m"
+PLAN_ADD: Final = "New plan"
+PLAN_DESCRIBE: Final = "Set its size"
+PLAN_CHANGE: Final = "Size"
+PLAN_NAME: Final = "Name, such as a floor"
+PLAN_NAME_WRONG: Final = "Name: expected 1 to 120 characters, without / and \\, and no dot at its beginning."
+PLAN_WIDTH: Final = "Width (m)"
+PLAN_WIDTH_HINT: Final = "From the left edge of the picture to the right one"
+PLAN_HEIGHT: Final = "Height (m)"
+PLAN_HEIGHT_HINT: Final = "Of the empty plan; a picture has its own shape"
+PLAN_REMOVE_SURE: Final = "Remove the plan {name} and its picture? Cameras keep their positions."
+NO_PLANS: Final = "No such plan"
+NO_PLANS_TEXT: Final = (
+    "Make one: a name and how many metres it is wide. Then give it a picture and drag cameras on to it."
+)
+NO_PLANS_FOR_YOU: Final = "None of your cameras stands on a plan yet."
+PLAN_UPLOAD: Final = {
+    "choose": "Picture",
+    "busy": "Sending",
+    "too_large": "The picture is larger than what is accepted.",
+    "unreachable": "Tapetum does not answer. Check the connection and try again.",
+}
+FLOOR: Final = {
+    "title": "Cameras on the plan {plan}",
+    "picture": "Plan {plan}",
+    "unplaced": "On no plan yet",
+    "all_placed": "All cameras stand on a plan.",
+    "placed": "On this plan",
+    "nobody": "No camera yet.",
+    "put": "Put {camera} on the plan",
+    "take": "Take {camera} off the plan",
+    "at": "{x}, {y} m",
+    "undo": "Undo",
+    "saved": "Kept",
+    "hint": "Drag cameras to where they stand, or click one to put it in the middle. Arrow keys move the one in focus "
+    "by {step}, with Shift by {far}; Delete takes it off. Every change is kept at once.",
+}
 CAMERA_REMOVE: Final = "Remove {camera}"
 CAMERA_CHANGED: Final = "{camera} was changed."
 TEST: Final = "Test"
@@ -370,6 +412,7 @@ AUDIT_EVENTS: Final = {
     "watch": "Watchlists",
     "alert": "Alerts",
     "camera": "Cameras",
+    "plan": "Floor plans",
     "user": "Accounts",
     "token": "API tokens",
     "erase": "Erasures",

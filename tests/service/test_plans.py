@@ -14,23 +14,15 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image as Pillow
 from support.api_world import World, bearer, client_of, world_in
-from support.pictures import bomb, png_header, saved
+from support.pictures import bomb, png_header, room, saved
 
 from pipeline.camera import CameraConfig, CameraPosition
-from pipeline.types import Image
 from service.gallery import MediaStore
 from service.plans import MAX_PLANS, PLANS, PlanStore, encode_plan
 from service.security import Role
 
 PLAN = "/api/v1/plans/Ground%20floor"
 TWO_MIB = 2 * 2**20
-
-
-def drawing(width: int = 400, height: int = 300) -> Image:
-    """A room: black walls on white."""
-    image = np.full((height, width, 3), 255, np.uint8)
-    image[20:-20, 20:30] = image[20:-20, -30:-20] = image[20:30, 20:-20] = image[-30:-20, 20:-20] = 0
-    return image
 
 
 @pytest.fixture(scope="module")
@@ -73,15 +65,15 @@ def test_a_plan_is_made_shown_changed_and_removed(world: World, api: TestClient)
         "name": "Ground floor", "width_m": 60, "height_m": 30, "image": None, "camera_ids": ["door", "roof"],
     }  # fmt: skip
     assert api.get(f"{PLAN}/image").status_code == 404
-    shown = upload(api, saved(drawing(), "PNG")).json()
+    shown = upload(api, saved(room(400, 300), "PNG")).json()
     assert shown["image"] == {"url": f"{PLAN}/image", "width_px": 400, "height_px": 300}
     assert shown["height_m"] == 45
     answer = api.get(f"{PLAN}/image")
     assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("image/webp", "no-store")
     seen = np.asarray(Pillow.open(io.BytesIO(answer.content)).convert("RGB"))
-    assert np.abs(seen.astype(int) - drawing()).mean() < 3
+    assert np.abs(seen.astype(int) - room(400, 300)).mean() < 3
     first = pictures_in(world)
-    assert upload(api, saved(drawing(300, 300), "JPEG")).json()["height_m"] == 60
+    assert upload(api, saved(room(300, 300), "JPEG")).json()["height_m"] == 60
     assert len(pictures_in(world)) == 1
     assert pictures_in(world) != first
     assert api.put(PLAN, json={"width_m": 20}).json()["height_m"] == 20
@@ -103,20 +95,20 @@ def test_a_plan_is_made_shown_changed_and_removed(world: World, api: TestClient)
         (b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', "not a plan"),
         (b"GIF89a" + b"\0" * 100, "not a plan"),
         (b"%PDF-1.7\n", "not a plan"),
-        (saved(drawing(), "WEBP"), "not a plan"),
-        (saved(drawing(), "TIFF"), "not a plan"),
+        (saved(room(400, 300), "WEBP"), "not a plan"),
+        (saved(room(400, 300), "TIFF"), "not a plan"),
         (png_header(30_000, 30_000), "million pixels"),
         (bomb(12_000), "million pixels"),
         (png_header(600, 600), "damaged"),
-        (saved(drawing(), "JPEG")[:-2000], "damaged"),
-        (saved(drawing(1, 1), "PNG"), "nothing can be read"),
-        (saved(drawing(63, 400), "PNG"), "nothing can be read"),
+        (saved(room(400, 300), "JPEG")[:-2000], "damaged"),
+        (saved(room(1, 1), "PNG"), "nothing can be read"),
+        (saved(room(63, 400), "PNG"), "nothing can be read"),
     ],
 )
 def test_what_is_no_usable_picture_is_refused_and_the_old_one_stays(
     world: World, api: TestClient, data: bytes, said: str
 ) -> None:
-    upload(api, saved(drawing(), "PNG"))
+    upload(api, saved(room(400, 300), "PNG"))
     before = pictures_in(world)
     answer = upload(api, data)
     assert answer.status_code == 422
@@ -126,7 +118,7 @@ def test_what_is_no_usable_picture_is_refused_and_the_old_one_stays(
 
 
 def test_forms_that_are_none(api: TestClient) -> None:
-    image = ("x.png", saved(drawing(), "PNG"), "image/png")
+    image = ("x.png", saved(room(400, 300), "PNG"), "image/png")
     assert api.put(f"{PLAN}/image", json={"image": "x"}).status_code == 415
     assert api.put(f"{PLAN}/image", content=b"x", headers={"Content-Type": "image/png"}).status_code == 415
     assert api.put(f"{PLAN}/image", files={"photo": image}).status_code == 422
@@ -134,13 +126,13 @@ def test_forms_that_are_none(api: TestClient) -> None:
     assert upload(api, b"\0" * (TWO_MIB + 1)).status_code == 413
     assert upload(api, b"\0" * (TWO_MIB * 2)).status_code == 413
     assert api.put(PLAN, content=b"\0" * TWO_MIB, headers={"Content-Type": "application/json"}).status_code == 413
-    assert upload(api, saved(drawing(), "PNG"), "/api/v1/plans/Nowhere").status_code == 404
+    assert upload(api, saved(room(400, 300), "PNG"), "/api/v1/plans/Nowhere").status_code == 404
 
 
 def test_nothing_but_the_pixels_is_kept() -> None:
     exif = Pillow.Exif()
     exif[0x0112], exif[0x010E] = 6, "secret place"
-    data = saved(drawing(), "JPEG", exif=exif) + b"<script>alert(1)</script>"
+    data = saved(room(400, 300), "JPEG", exif=exif) + b"<script>alert(1)</script>"
     webp, width_px, height_px = encode_plan(data, max_pixels=10**6)
     assert (width_px, height_px) == (300, 400)  # upright
     assert webp[:4] == b"RIFF"
@@ -151,7 +143,7 @@ def test_nothing_but_the_pixels_is_kept() -> None:
     clear.save(buffer, "PNG")
     white, *_ = encode_plan(buffer.getvalue(), max_pixels=10**6)
     assert np.asarray(Pillow.open(io.BytesIO(white)).convert("RGB")).min() > 250
-    _, width_px, height_px = encode_plan(saved(drawing(6000, 300), "PNG"), max_pixels=10**7)
+    _, width_px, height_px = encode_plan(saved(room(6000, 300), "PNG"), max_pixels=10**7)
     assert (width_px, height_px) == (3000, 150)
 
 
@@ -169,7 +161,7 @@ def test_names_that_are_odd(api: TestClient) -> None:
     for name in ("<script>", "Ünter#geschoß?", "100 %", "*", "x" * 120):
         path = f"/api/v1/plans/{quote(name, safe='')}"
         assert api.put(path, json={"width_m": 10}).json()["name"] == name
-        url = upload(api, saved(drawing(), "PNG"), path).json()["image"]["url"]
+        url = upload(api, saved(room(400, 300), "PNG"), path).json()["image"]["url"]
         assert api.get(url).status_code == 200
 
 
@@ -196,7 +188,7 @@ def test_there_are_not_endlessly_many(world: World, api: TestClient) -> None:
 @pytest.mark.parametrize("role", list(Role))
 def test_a_plan_is_there_for_who_sees_a_camera_on_it(world: World, api: TestClient, role: Role) -> None:
     assert api.put("/api/v1/plans/Cellar", json={"width_m": 10}).status_code == 200
-    upload(api, saved(drawing(), "PNG"), "/api/v1/plans/Cellar")
+    upload(api, saved(room(400, 300), "PNG"), "/api/v1/plans/Cellar")
     api.headers.update(bearer(world.token_of(role, ["door"])))
     (plan,) = api.get("/api/v1/plans").json()["items"]
     assert (plan["name"], plan["camera_ids"]) == ("Ground floor", ["door"])
@@ -241,5 +233,5 @@ def test_a_plan_that_goes_while_its_picture_comes_leaves_nothing(world: World, t
     plans.put("Shed", 5, 5)
     plans.remove("Shed")
     with pytest.raises(KeyError):
-        plans.show("Shed", *encode_plan(saved(drawing(), "PNG"), max_pixels=10**6))
+        plans.show("Shed", *encode_plan(saved(room(400, 300), "PNG"), max_pixels=10**6))
     assert list(tmp_path.rglob("*.webp")) == []

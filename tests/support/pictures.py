@@ -6,11 +6,13 @@ import io
 import struct
 import zlib
 
+import cv2
+import numpy as np
 from PIL import Image as Pillow
 
 from pipeline.types import Image
 
-__all__ = ["bomb", "png_header", "saved"]
+__all__ = ["bomb", "png_header", "room", "saved"]
 
 
 def saved(image: Image, kind: str, **options: object) -> bytes:
@@ -36,3 +38,16 @@ def bomb(side: int) -> bytes:
     buffer = io.BytesIO()
     Pillow.new("1", (side, side)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def room(width: int = 800, height: int = 600) -> Image:
+    """A floor plan: black walls on white, two doors, a stair."""
+    image = np.full((height, width, 3), 255, np.uint8)
+    cv2.rectangle(image, (20, 20), (width - 20, height - 20), (0, 0, 0), 6)
+    cv2.line(image, (width // 2, 20), (width // 2, height * 2 // 5), (0, 0, 0), 4)
+    cv2.line(image, (20, height * 3 // 5), (width // 3, height * 3 // 5), (0, 0, 0), 4)
+    cv2.line(image, (width * 3 // 5, height * 3 // 5), (width - 20, height * 3 // 5), (0, 0, 0), 4)
+    for step in range(6):
+        left = width * 3 // 4 + step * 20
+        cv2.rectangle(image, (left, height - 120), (left + 20, height - 40), (120, 120, 120), 1)
+    return image

@@ -14,6 +14,7 @@ from pipeline.camera import CameraConfig, CameraHealth, CameraPosition
 from pipeline.camera_url import mask_url
 from service.dashboard import strings
 from service.dashboard.camera_form import CameraForm
+from service.dashboard.camera_tabs import camera_tabs
 from service.dashboard.camera_trial import CameraTrial
 from service.dashboard.desk import Desk, Unanswered
 from service.dashboard.elements import ask_first, close_button, empty, heading, primary, table_head
@@ -37,7 +38,7 @@ class CamerasPage:
     async def build(self) -> None:
         with ui.element("div").classes("tp-page"):
             with ui.element("div").classes("tp-line"):
-                heading(strings.CAMERAS)
+                camera_tabs("/cameras")
                 ui.element("span").classes("tp-grow")
                 if self._desk.may(Permission.ADD_CAMERAS):
                     primary(strings.ADD_CAMERA, lambda: CameraForm(self._desk, None, self._refresh), icon="add")
