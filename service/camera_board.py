@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import cast
 
 import redis
@@ -14,6 +14,7 @@ import structlog
 from models.types import Modality
 from pipeline.camera import CameraConfig, CameraHealth, CameraState
 from service.camera_registry import (
+    CAMERAS,
     CameraConflictError,
     CameraExistsError,
     CameraMissingError,
@@ -21,6 +22,7 @@ from service.camera_registry import (
     CameraRegistry,
 )
 from service.gallery.store import GalleryUnavailable, redis_at_work
+from service.history import NOBODY, CameraRecorder
 
 __all__ = [
     "CameraConflictError",
@@ -144,12 +146,14 @@ class RedisCameraBoard:
         self._release = client.register_script(_RELEASE)
         self._drop = client.register_script(_DROP)
         self._held: tuple[CameraConfig, ...] = ()
+        self._history = CameraRecorder(client, CAMERAS)
         self._away = False
 
     def lease(self) -> Sequence[CameraConfig]:
         """The enabled cameras this worker holds now. To be called about once a second; renews the leases."""
         try:
-            enabled = {r.config.id: r.config for r in self._registry.list() if r.config.enabled}
+            known = {record.config.id: record.config for record in self._registry.list()}
+            enabled = {camera_id: config for camera_id, config in known.items() if config.enabled}
             with redis_at_work():
                 gone = [_LEASE + config.id for config in self._held if config.id not in enabled]
                 if gone:
@@ -164,11 +168,15 @@ class RedisCameraBoard:
         if self._away:
             log.info("Redis is back", cameras=len(mine))
             self._away = False
-        self._held = tuple(enabled[camera.decode()] for camera in mine)
+        before, self._held = self._held, tuple(enabled[camera.decode()] for camera in mine)
+        left = {c.id for c in before} - {c.id for c in self._held}
+        self._leave(
+            {one: CameraState.DISABLED.value if one in known.keys() - enabled.keys() else NOBODY for one in left}
+        )
         return self._held
 
     def report(self, health: Sequence[CameraHealth]) -> None:
-        """Pin reports for `HEALTH_S` seconds; while Redis is away they are dropped."""
+        """Pin reports for `HEALTH_S` seconds, and note what has changed; while Redis is away only the latter lasts."""
         if not health:
             return
         try:
@@ -178,15 +186,29 @@ class RedisCameraBoard:
                 pipe.execute()
         except GalleryUnavailable as error:
             log.debug("health not reported", reason=str(error))
+        try:
+            self._history.note(health)
+        except GalleryUnavailable as error:
+            log.debug("history waits for Redis", reason=str(error))
 
     def release(self) -> None:
         """Give all cameras back, so that another worker can take over at once."""
         held, self._held = self._held, ()
+        self._leave({config.id: NOBODY for config in held})
         try:
             with redis_at_work():
                 self._release([_WORKERS, _SEEN], [self.worker_id, _LEASE, *(c.id for c in held)])
         except GalleryUnavailable as error:
             log.warning("leases could not be given back and will end by themselves", reason=str(error))
+
+    def _leave(self, cameras: Mapping[str, str]) -> None:
+        """Note that cameras are not followed any more, and in which states they are."""
+        if not cameras:
+            return
+        try:
+            self._history.leave(cameras, datetime.now(UTC))
+        except GalleryUnavailable as error:
+            log.debug("history is not told of cameras that were given up", reason=str(error))
 
 
 class CameraHealthReader:

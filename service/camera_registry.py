@@ -19,6 +19,7 @@ from pipeline.camera import CameraConfig, CameraPosition
 from pipeline.camera_url import mask_url
 from service.gallery.records import CAMERA_ID
 from service.gallery.store import redis_at_work
+from service.history import history_keys
 
 __all__ = [
     "CameraConflictError",
@@ -160,9 +161,11 @@ class CameraRegistry:
         return present if present.config == config else self.edit(config)
 
     def remove(self, camera_id: str) -> None:
-        """Forget a camera and its credentials; its tracklets stay. Raises CameraMissingError."""
-        with redis_at_work():
-            if not self._redis.hdel(CAMERAS, camera_id):
+        """Forget a camera, its credentials and its history; its tracklets stay. Raises CameraMissingError."""
+        with redis_at_work(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.hdel(CAMERAS, camera_id)
+            pipe.delete(*history_keys(camera_id, datetime.now(UTC)))
+            if not pipe.execute()[0]:
                 raise CameraMissingError(camera_id)
         log.info("camera removed", camera=camera_id)
 

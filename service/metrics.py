@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import Counter as Counting
 from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.camera import CameraHealth, CameraState
+from service.history import latency_name
 from service.worker_reports import WorkerReport
 
 __all__ = ["API_PREFIX", "Metrics", "RequestTimer"]
@@ -33,6 +36,8 @@ class Metrics:
         self.searches = Histogram(
             "tapetum_search_seconds", "Time of one exact search over the gallery.", buckets=_FAST, registry=r
         )
+        self._search_times: Counting[str] = Counting()
+        self._search_lock = threading.Lock()
         self.photos = Counter("tapetum_photos_total", "Photos analysed.", ("outcome",), registry=r)
         self.photo_seconds = Histogram(
             "tapetum_photo_seconds", "Time to find and embed the persons of one photo.", buckets=_FAST, registry=r
@@ -92,6 +97,18 @@ class Metrics:
         self.camera_skipped = Gauge(
             "tapetum_camera_frames_skipped", "Frames not analysed.", ("camera", "reason"), registry=r
         )
+
+    def observe_search(self, took_s: float) -> None:
+        """Note how long one search took."""
+        self.searches.observe(took_s)
+        with self._search_lock:
+            self._search_times[f"search.{latency_name(took_s)}"] += 1
+
+    def search_times(self) -> dict[str, float]:
+        """Searches since this was asked before, by how long they took."""
+        with self._search_lock:
+            times, self._search_times = self._search_times, Counting()
+        return dict(times)
 
     def observe_workers(self, count: int, reports: Sequence[WorkerReport]) -> None:
         """Replace what is known about workers; one that is gone disappears."""

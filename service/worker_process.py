@@ -16,6 +16,7 @@ from pipeline.worker import Worker
 from service.camera_board import RedisCameraBoard
 from service.engines import load_models
 from service.gallery import Gallery, MediaStore
+from service.history import ProcessRecorder
 from service.ingest import Ingest
 from service.live import RedisLiveView
 from service.migrations import migrate
@@ -89,6 +90,12 @@ def run_worker(settings: Settings, stop: threading.Event, *, name: str | None = 
     ingest.start()
     engines = {"detection": models.detector.describe(), "re-identification": models.embedder.describe()}
 
+    def figures() -> dict[str, float]:
+        return {f"queued.{worker_id}": float(ingest.stats().queued)}
+
+    recorder = ProcessRecorder(redis, worker_id, figures)
+    recorder.start()
+
     def report() -> None:
         reports = WorkerReports(redis)
         while not stop.wait(REPORT_EVERY_S):
@@ -98,6 +105,7 @@ def run_worker(settings: Settings, stop: threading.Event, *, name: str | None = 
     try:
         worker.run(stop)
     finally:
+        recorder.stop()
         ingest.stop()
         spool.close()
         lock.release()

@@ -18,6 +18,7 @@ from service.api import (
     erasures,
     exports,
     health,
+    history,
     live,
     oidc,
     photos,
@@ -115,7 +116,7 @@ def create_app(settings: Settings, services: Services, *, dashboard: bool = True
     api = APIRouter(prefix=API_PREFIX)
     for part in (session, cameras, live, tracklets, erasures, photos, search, searches, users, tokens, audit, system):
         api.include_router(part.router)
-    for part in (subjects, plans, cases, exports, watchlist, alerts, webhooks, reembedding):
+    for part in (subjects, plans, cases, exports, watchlist, alerts, webhooks, reembedding, history):
         api.include_router(part.router)
     app.include_router(health.router)
     app.include_router(api)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.camera import CameraConfig, CameraHealth, CameraPosition
@@ -28,6 +29,7 @@ from service.api.scoped_webhooks import ScopedWebhooks
 from service.audit import Trail
 from service.camera_board import CameraMissingError, CameraRecord
 from service.gallery import ErasureReport, GalleryFilter, HeldError, Hold, Page, TrackletRecord
+from service.history import Bucket, StateChange, resolution_for
 from service.live import LiveFrame
 from service.photos import PhotoAnalysis
 from service.problems import ProblemError
@@ -181,6 +183,20 @@ class Scoped:
         """The workers' last reports about cameras in scope."""
         self.access.require(Permission.VIEW)
         return self._services.health.get_many([one for one in camera_ids if self.access.sees(one)])
+
+    def camera_buckets(
+        self, camera_ids: Sequence[str], since: datetime, until: datetime, step_s: int
+    ) -> dict[str, tuple[Bucket, ...]]:
+        """How cameras in scope were over time, by id."""
+        self.access.require(Permission.VIEW)
+        seen = [one for one in camera_ids if self.access.sees(one)]
+        resolution = resolution_for(since, step_s, datetime.now(UTC))
+        return self._services.history.cameras(seen, since, until, step_s, resolution)
+
+    def camera_changes(self, camera_id: str, since: datetime, until: datetime) -> tuple[StateChange, ...]:
+        """When a camera's state changed; reasons are to be `told`. Raises ProblemError 404."""
+        self.camera(camera_id)
+        return self._services.history.changes(camera_id, since, until)
 
     def told(self, config: CameraConfig, sentence: str) -> str:
         """What a camera's health or test says, without credentials; its address is for who manages cameras."""
@@ -396,7 +412,7 @@ class Scoped:
             ),
             results=len(outcome.matches),
         )
-        self.metrics.searches.observe(outcome.took_s)
+        self.metrics.observe_search(outcome.took_s)
         return outcome
 
     def may_search(self, examples: Sequence[Example], reason: str | None) -> str | None:

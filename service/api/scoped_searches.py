@@ -74,7 +74,7 @@ class ScopedSearches:
                 self.services.audit.append(
                     "search", self.scoped.trail, search=search.id, **told, results=len(outcome.matches)
                 )
-                self.scoped.metrics.searches.observe(outcome.took_s)
+                self.scoped.metrics.observe_search(outcome.took_s)
                 search = searches.keep(search)
             elif not self._owned(search):
                 raise KeyTaken("This Idempotency-Key was used before.")
@@ -113,7 +113,7 @@ class ScopedSearches:
         told = {"search": search.id, "reason": reason, "scope": told_scope(self._access)}
         with search_problems(), recorded(self.services.audit, "search.refresh", self.scoped.trail, **told):
             outcome = self.services.searches.refresh(search, searcher, position, self._access)
-        self.scoped.metrics.searches.observe(outcome.took_s)
+        self.scoped.metrics.observe_search(outcome.took_s)
         return self.get(search_id)
 
     def judge(self, search_id: str, tracklet_id: str, kind: VerdictKind | None) -> SearchState:
@@ -129,7 +129,7 @@ class ScopedSearches:
             told = {"search": search.id, "tracklet": tracklet_id, "verdict": kind.value if kind else "undo"}
             with recorded(self.services.audit, "search.feedback", trail, **told):
                 outcome = searches.judge(search, tracklet_id, verdict, searcher, position, self._access)
-        self.scoped.metrics.searches.observe(outcome.took_s)
+        self.scoped.metrics.observe_search(outcome.took_s)
         return self.get(search_id)
 
     def vary(self, search_id: str, question: Question) -> SearchState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -44,6 +45,8 @@ from service.gallery import (
     VectorIndex,
 )
 from service.gallery.model_in_use import GalleryModel
+from service.gallery.store import redis_at_work
+from service.history import HistoryReader, ProcessRecorder
 from service.live import LiveHub
 from service.metrics import Metrics
 from service.migrations import migrate
@@ -102,6 +105,7 @@ class Services:
     cameras: CameraRegistry
     health: CameraHealthReader
     live: LiveHub
+    history: HistoryReader
     accounts: AccountStore
     tokens: TokenStore
     sessions: SessionStore
@@ -164,6 +168,9 @@ class Services:
         )
         self.keys = KeyRegistry(self.redis, self.sealer)
         self.exporter = Exporter(self._export_parts())
+        self.recorder = ProcessRecorder(
+            self.redis, f"API, {socket.gethostname()}", self._levels, self.metrics.search_times
+        )
         self._names: tuple[float, dict[str, str]] = (-NAMES_KEPT_S, {})
 
     def start(self) -> None:
@@ -176,8 +183,10 @@ class Services:
         self.retention.start()
         self.exporter.start()
         self.alerting.start()
+        self.recorder.start()
 
     def close(self) -> None:
+        self.recorder.stop()
         self.search.close()
         self.alerting.stop()
         self.retention.stop()
@@ -323,6 +332,12 @@ class Services:
             return CameraProbe(reason=str(error))
         return self.loaders.probe(config, self.url_policy)
 
+    def _levels(self) -> dict[str, float]:
+        """What this process can say of the installation now."""
+        with redis_at_work():
+            levels = {"alerts_waiting": float(self.alerting.backlog())}
+        return levels | ({"gallery": float(self.index.stats().rows)} if self.index is not None else {})
+
     def observe(self, now: datetime) -> None:
         """Bring the gauges up to date."""
         m = self.metrics
@@ -371,6 +386,7 @@ def build_services(settings: Settings, *, loaders: Loaders | None = None) -> Ser
         cameras=CameraRegistry(redis, check_url=partial(check_camera_url, policy=policy)),
         health=CameraHealthReader(redis),
         live=LiveHub(redis_url(settings)),
+        history=HistoryReader(redis),
         accounts=accounts,
         tokens=tokens,
         sessions=SessionStore(redis, accounts, tokens, timedelta(hours=settings.session_hours)),

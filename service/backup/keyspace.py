@@ -24,6 +24,7 @@ _PASSING = (
     "tapetum:photo:",
     "tapetum:lease:",
     "tapetum:health:",
+    "tapetum:history:system:",
     "tapetum:worker:",
     "tapetum:workers",
     "tapetum:retention",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from service.api.schema import (
     Camera,
@@ -13,7 +14,8 @@ from service.api.schema import (
     CameraTestRequest,
     LiveBoxes,
 )
-from service.client.noun import Noun
+from service.api.schema_history import CameraHistory
+from service.client.noun import Noun, window
 
 __all__ = ["Cameras"]
 
@@ -44,6 +46,17 @@ class Cameras(Noun):
     def test(self, camera_id: str) -> CameraTest:
         """Look at a saved camera."""
         return self._api.call(CameraTest, "POST", f"/cameras/{camera_id}/test")
+
+    def history(
+        self,
+        camera_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        step_s: int | None = None,
+    ) -> CameraHistory:
+        """How it was over time; the last 24 hours when nothing is said."""
+        return self._api.get(CameraHistory, f"/cameras/{camera_id}/history", **window(since, until, step_s))
 
     def snapshot(self, camera_id: str) -> bytes:
         """The newest picture, a JPEG."""

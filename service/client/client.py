@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 import httpx2 as httpx
 
 from service.api.schema import Login, SessionInfo, SessionOpened, SystemInfo
+from service.api.schema_history import SystemHistory
 from service.client.alerting import Alerts, Watchlist, Webhooks
 from service.client.cameras import Cameras
 from service.client.cases import Cases, Exports
 from service.client.gallery import Erasures, Tracklets
+from service.client.noun import window
 from service.client.people import Audit, Tokens, Users
 from service.client.plans import Plans
 from service.client.reembedding import Reembeddings
@@ -102,3 +105,9 @@ class Client:
     def system(self) -> SystemInfo:
         """What runs there."""
         return self._transport.get(SystemInfo, "/system")
+
+    def system_history(
+        self, *, since: datetime | None = None, until: datetime | None = None, step_s: int | None = None
+    ) -> SystemHistory:
+        """How it did over time; the last 24 hours when nothing is said."""
+        return self._transport.get(SystemHistory, "/system/history", **window(since, until, step_s))

@@ -23,6 +23,7 @@ __all__ = [
     "plain",
     "primary",
     "quiet",
+    "summary",
     "table",
     "table_head",
 ]
@@ -85,6 +86,11 @@ def facts(pairs: Sequence[tuple[str, str]]) -> None:
         for name, value in pairs:
             ui.html(escape(name), sanitize=False, tag="dt")
             ui.html(escape(value), sanitize=False, tag="dd")
+
+
+def summary(text: str) -> None:
+    """What stands for a ``details`` while it is closed."""
+    ui.html(escape(text), sanitize=False, tag="summary")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, label: str, numbers: Sequence[int] = ()) -> None:

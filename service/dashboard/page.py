@@ -20,6 +20,7 @@ from service.dashboard.logo import LOGO
 from service.dashboard.pages.account import AccountPage
 from service.dashboard.pages.alerts import AlertsPage
 from service.dashboard.pages.audit import AuditPage
+from service.dashboard.pages.camera import CameraPage
 from service.dashboard.pages.cameras import CamerasPage
 from service.dashboard.pages.case import CasePage
 from service.dashboard.pages.cases import CasesPage
@@ -33,7 +34,7 @@ from service.dashboard.pages.subjects import SubjectsPage
 from service.dashboard.pages.system import SystemPage
 from service.dashboard.pages.users import UsersPage
 from service.dashboard.status import StatusLine
-from service.gallery.records import TRACKLET_ID
+from service.gallery.records import CAMERA_ID, TRACKLET_ID
 from service.security.access import Access, Permission
 
 __all__ = ["PATHS", "build_page"]
@@ -54,12 +55,14 @@ _THEME = """
 })();
 </script>
 """
-# Which way of the head is lit, and the tab's title, follow the address.
+# Which way of the head is lit, the tab's title, and what is read out, follow the address.
 _HERE = """
 (path, titles) => {
   const head = "/" + path.split(/[/?#]/)[1];
   for (const a of document.querySelectorAll(".tp-nav a"))
     a.getAttribute("href") === head ? a.setAttribute("aria-current", "page") : a.removeAttribute("aria-current");
+  const told = document.querySelector(".tp-told");
+  if (told) told.textContent = titles[head] || "";
   document.title = (titles[head] ? titles[head] + " · " : "") + "Tapetum";
 }
 """
@@ -140,6 +143,7 @@ PLACES = (
         {
             "/cameras": lambda tab: CamerasPage(tab.desk).build(),
             "/cameras/plan": lambda tab, plan: PlanPage(tab.desk, plan).build(),
+            "/cameras/{one}/history": lambda tab, one, _: CameraPage(tab.desk, one).build(),
         },
     ),
     Place("/system", strings.SYSTEM, "y", Permission.SYSTEM, {"/system": lambda tab: SystemPage(tab.desk).build()}),
@@ -181,6 +185,10 @@ async def build_page(scoped: Scoped) -> None:
     ui.query("body").classes("tp")
     desk = Desk(scoped)
     places = _allowed(scoped.access)
+    ui.html(escape(strings.TO_CONTENT), sanitize=False, tag="button").classes("tp-skip").props("type=button").on(
+        "click", js_handler='() => document.querySelector("main").focus()'
+    )
+    ui.element("div").classes("tp-hidden tp-told").props("role=status")
     with ui.element("header").classes("tp-head"):
         ui.html(f'<a class="tp-brand" href="/">{LOGO}<span>{strings.TITLE}</span></a>', sanitize=False)
         with ui.element("nav").classes("tp-nav").props(f'aria-label="{strings.PAGES}"'):
@@ -200,7 +208,7 @@ async def build_page(scoped: Scoped) -> None:
         client.run_javascript(f"({_HERE})({json.dumps(path)}, {titles})")
 
     client.sub_pages_router.on_path_changed(moved)
-    with ui.element("main").classes("tp-main"):
+    with ui.element("main").classes("tp-main").props("tabindex=-1"):
         _Pages(_routes(Tab(desk, Asking(desk)), places))
     await client.connected()
     client.run_javascript(f"({_HERE})(location.pathname, {titles})")
@@ -222,7 +230,7 @@ def _builder(tab: Tab, path: str, build: Callable[..., Awaitable[None]]) -> Call
         await build(tab)
 
     async def of_one(one: str, by: str | None = None) -> None:
-        if not TRACKLET_ID.fullmatch(one):  # ids of everything are written alike
+        if not (CAMERA_ID if path.startswith("/cameras/") else TRACKLET_ID).fullmatch(one):  # all others are alike
             nothing_here()
             return
         await build(tab, one, by)

@@ -19,7 +19,7 @@ class StatusLine:
 
     def __init__(self, scoped: Scoped) -> None:
         self._scoped = scoped
-        self._text = ui.label().classes("tp-quiet").props('role="status"')
+        self._text = ui.label().classes("tp-quiet")  # no live region: it would be read out all the time
         self._shown: tuple[str, ...] | None = None
 
     def banner(self) -> None:

@@ -11,6 +11,7 @@ WHO: Final = "{account}, {role}"
 ROLES: Final = {"viewer": "viewer", "operator": "operator", "admin": "administrator"}
 NOT_ALLOWED: Final = "Your account may not do this."
 NOT_RECORDED: Final = "The audit log cannot be written, so this was not done. Try again shortly."
+CAMERA: Final = "Camera"
 CAMERAS: Final = "Cameras"
 
 
@@ -29,6 +30,7 @@ DAY: Final = "DAY"
 NIGHT: Final = "NIGHT"
 
 PAGES: Final = "Pages"
+TO_CONTENT: Final = "Skip to the content"
 NO_PAGE: Final = "There is nothing here for your account"
 NO_PAGE_TEXT: Final = "The address may be mistyped, or your role may not include this page."
 PAGE_FAILED: Final = "This page could not be shown"
@@ -378,6 +380,93 @@ FLOOR: Final = {
     "hint": "Drag cameras to where they stand, or click one to put it in the middle. Arrow keys move the one in focus "
     "by {step}, with Shift by {far}; Delete takes it off. Every change is kept at once.",
 }
+WINDOW: Final = "How long"
+WINDOWS: Final = {24: "24 hours", 168: "7 days", 720: "30 days"}
+NO_FIGURES: Final = "No figures yet"
+OTHERS: Final = "others"
+CHART_SAYS: Final = "{title}: at the end {newest}; between {least} and {most}."
+AVAILABILITY: Final = "Availability"
+LAST_24_HOURS: Final = "Last 24 hours"
+LOOKS: Final = {
+    "live": "live",
+    "trouble": "no picture, or connecting again",
+    "failed": "cannot connect, or ended",
+    "nobody": "no worker followed it",
+    "off": "switched off",
+}
+STRETCH: Final = "{state}, {time}, from {start} to {end}"
+SHARE_LIVE: Final = "{share} live"
+NEVER_SEEN: Final = "No worker has followed it yet"
+INTERRUPTIONS_SUM: Final = (
+    "no interruption",
+    "1 interruption, {longest}",
+    "{count} interruptions, the longest {longest}",
+)
+INTERRUPTIONS: Final = "Interruptions"
+INTERRUPTION_COLUMNS: Final = ("From", "Until", "For", "What happened")
+NO_INTERRUPTIONS: Final = "None in this time."
+STILL: Final = "not over yet"
+MORE_INTERRUPTIONS: Final = "{count} earlier ones are not listed."
+LOST: Final = {
+    "connecting": "Connecting",
+    "stalled": "No new pictures",
+    "reconnecting": "Connecting again",
+    "ended": "The stream ended",
+    "failed": "Cannot connect",
+    "waiting": "No worker followed it",
+}
+CAMERA_CHARTS: Final = {
+    "pictures": "Pictures a second",
+    "analysed": "analysed",
+    "decoded": "decoded",
+    "latency": "Delay from picture to box, p95",
+    "skipped": "Pictures not analysed, a minute",
+    "reconnects": "Reconnects an hour",
+    "clock": "Clock against the server's",
+    "tracklets": "Sightings an hour",
+    "refused": "Sightings not indexed, an hour",
+    "light": "Share of the time that shows night",
+}
+AS_TABLE: Final = "The same as a table"
+FIGURE_COLUMNS: Final = (
+    "From",
+    "Live",
+    "Day / night",
+    "Analysed/s",
+    "Decoded/s",
+    "Delay, p95",
+    "Frames not analysed",
+    "Reconnects",
+    "Sightings",
+    "Not indexed",
+    "Clock",
+)
+SYSTEM_CHARTS: Final = {
+    "analysed": "Pictures analysed a second",
+    "tracklets": "Sightings a minute",
+    "queued": "Sightings that wait on workers' disks",
+    "skipped": "Pictures not analysed, a second",
+    "gallery": "Sightings in the gallery",
+    "search": "Time of a search",
+    "searches": "Searches an hour",
+    "memory": "Memory of processes",
+    "alerts": "Changes that wait to be matched",
+    "half": "half of them (p50)",
+    "most": "19 of 20 (p95)",
+}
+SYSTEM_TIME: Final = "Over time"
+SYSTEM_COLUMNS: Final = (
+    "From",
+    "Analysed/s",
+    "Sightings",
+    "Frames not analysed",
+    "Waiting",
+    "Gallery",
+    "Searches",
+    "p50",
+    "p95",
+    "Memory",
+)
 CAMERA_REMOVE: Final = "Remove {camera}"
 CAMERA_CHANGED: Final = "{camera} was changed."
 TEST: Final = "Test"
@@ -389,7 +478,7 @@ TEST_FAILED: Final = "The camera cannot be used"
 SAVE: Final = "Add camera"
 SAVED: Final = "{camera} was added."
 REMOVE: Final = "Remove"
-REMOVE_SURE: Final = "Remove {camera}? Its sightings stay in the gallery."
+REMOVE_SURE: Final = "Remove {camera} and its health history? Its sightings stay in the gallery."
 REMOVED: Final = "{camera} was removed."
 CANCEL: Final = "Cancel"
 

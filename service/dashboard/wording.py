@@ -69,6 +69,10 @@ class Clock:
         """``14 Nov 18:03``; for what somebody has set, who knows the zone."""
         return f"{self.day(moment)} {moment.astimezone(self.zone):%H:%M}"
 
+    def hour(self, moment: datetime) -> str:
+        """``18:03``; where the day and the zone stand beside it."""
+        return f"{moment.astimezone(self.zone):%H:%M}"
+
     def field(self, moment: datetime | None) -> str:
         """As a field of date and time holds it; empty for None."""
         return moment.astimezone(self.zone).strftime("%Y-%m-%dT%H:%M") if moment is not None else ""

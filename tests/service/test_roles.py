@@ -60,6 +60,7 @@ CALLS = {
     "change_camera": Call("PATCH", "/api/v1/cameras/{camera}", {"max_fps": 5}),
     "remove_camera": Call("DELETE", "/api/v1/cameras/{camera}"),
     "test_camera": Call("POST", "/api/v1/cameras/{camera}/test"),
+    "get_camera_history": Call("GET", "/api/v1/cameras/{camera}/history"),
     "get_camera_snapshot": Call("GET", "/api/v1/cameras/{camera}/snapshot"),
     "get_camera_boxes": Call("GET", "/api/v1/cameras/{camera}/boxes"),
     "watch_camera": Call("GET", "/api/v1/cameras/{camera}/live"),
@@ -162,6 +163,7 @@ CALLS = {
     "list_audit": Call("GET", "/api/v1/audit"),
     "verify_audit": Call("GET", "/api/v1/audit/verification"),
     "get_system": Call("GET", "/api/v1/system"),
+    "get_system_history": Call("GET", "/api/v1/system/history"),
     "get_reembedding": Call("GET", "/api/v1/reembedding"),
     "start_reembedding": Call("POST", "/api/v1/reembedding", {"accept_losses": "perhaps"}),
     "pause_reembedding": Call("POST", "/api/v1/reembedding/pause"),
@@ -188,8 +190,9 @@ NEVER_BY_TOKEN = {
 # The table of docs/security.md, written once more on purpose.
 ALLOWED: dict[Role, set[str]] = {
     Role.VIEWER: {
-        "get_session", "log_out", "list_cameras", "get_camera", "get_camera_snapshot", "get_camera_boxes",
-        "watch_camera", "list_tracklets", "get_tracklet", "get_tracklet_crop", "get_tracklet_thumbnail", "search",
+        "get_session", "log_out", "list_cameras", "get_camera", "get_camera_history", "get_camera_snapshot",
+        "get_camera_boxes", "watch_camera",
+        "list_tracklets", "get_tracklet", "get_tracklet_crop", "get_tracklet_thumbnail", "search",
         "create_search", "list_searches", "get_search", "group_search", "refresh_search", "delete_search",
         "judge_match", "unjudge_match",
         "list_cases", "get_case", "list_notes", "list_pins",
@@ -211,7 +214,7 @@ ALLOWED[Role.ADMIN] = set(CALLS) - OPEN
 OF_EVERY_CAMERA = {
     "put_plan", "remove_plan", "put_plan_image",
     "add_camera", "test_camera_address", "list_users", "add_user", "get_user", "change_user", "remove_user",
-    "list_audit", "verify_audit", "get_system", "get_metrics",
+    "list_audit", "verify_audit", "get_system", "get_system_history", "get_metrics",
     "list_webhooks", "add_webhook", "get_webhook", "change_webhook", "remove_webhook", "test_webhook",
     "list_dead_letters", "resend_dead_letters",
     "get_reembedding", "start_reembedding", "pause_reembedding", "resume_reembedding", "stop_reembedding",

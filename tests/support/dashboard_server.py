@@ -27,6 +27,7 @@ from support.api_world import (
     record_of,
     world_in,
 )
+from support.histories import seed_history
 
 from models.types import Modality
 from pipeline.camera import CameraConfig, CameraHealth, CameraState, LiveBox
@@ -148,6 +149,7 @@ def main(folder: str, port: str, video: str | None = None, crops: str | None = N
         # What somebody looks at by the page is looked at for real.
         world.services.loaders = replace(world.services.loaders, probe=real_loaders(world.settings).probe)
         first = seed(world, pictures)
+        seed_history(world.services.redis, [camera for camera, _, _, _ in CAMERAS], datetime.now(UTC), 6)
         world.services.accounts.add("watcher", PASSWORD, Role.VIEWER, ["gate"])
         stop = threading.Event()
         painter = threading.Thread(target=show_live, args=(world, first, stop, video, Path(folder) / "arrive"))

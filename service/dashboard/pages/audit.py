@@ -13,7 +13,7 @@ from service.api.audit import WantedEntries, audit_page, entry_moment
 from service.audit import LastVerification
 from service.dashboard import strings
 from service.dashboard.desk import Desk, Unanswered
-from service.dashboard.elements import empty, heading, plain, quiet, table_head
+from service.dashboard.elements import empty, heading, plain, quiet, summary, table_head
 from service.security.access import Permission
 
 __all__ = ["AuditPage"]
@@ -142,7 +142,7 @@ def _draw_details(details: dict[str, Any]) -> None:
         ui.html(escape(short), sanitize=False, tag="span")
         return
     with ui.element("details"):
-        ui.html(escape(short[:SHORT]), sanitize=False, tag="summary")
+        summary(short[:SHORT])
         ui.html(escape(whole), sanitize=False, tag="pre")
 
 

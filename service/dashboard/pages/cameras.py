@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from html import escape
 from typing import Any
@@ -16,15 +17,19 @@ from service.dashboard import strings
 from service.dashboard.camera_form import CameraForm
 from service.dashboard.camera_tabs import camera_tabs
 from service.dashboard.camera_trial import CameraTrial
+from service.dashboard.charts import availability_strip, strip_legend
 from service.dashboard.desk import Desk, Unanswered
 from service.dashboard.elements import ask_first, close_button, empty, heading, primary, table_head
+from service.dashboard.interruptions import availability
 from service.dashboard.regions_dialog import RegionsDialog
 from service.dashboard.wording import reasons, report_of, span
+from service.history import StateChange
 from service.security.access import Permission
 
 __all__ = ["CamerasPage"]
 
 _NUMBERS = (4, 6)
+_STRIP = timedelta(hours=24)
 
 
 class CamerasPage:
@@ -34,6 +39,7 @@ class CamerasPage:
         self._desk = desk
         self._shown: list[CameraConfig] | str | None = None
         self._cells: dict[str, list[ui.html]] = {}
+        self._strips: dict[str, ui.html] = {}
 
     async def build(self) -> None:
         with ui.element("div").classes("tp-page"):
@@ -46,7 +52,9 @@ class CamerasPage:
             self._body.props["aria-label"] = strings.CAMERAS
         await self._desk.ready()
         await self._refresh()
+        await self._refresh_strips()
         ui.timer(2.0, self._refresh)
+        ui.timer(60.0, self._refresh_strips, immediate=False)
 
     async def _refresh(self) -> None:
         try:
@@ -55,7 +63,10 @@ class CamerasPage:
             self._draw(str(error))
             return
         if isinstance(found, tuple):  # None while the process ends
+            before = self._strips
             self._show(*found)
+            if self._strips is not before and before:
+                await self._refresh_strips()
 
     def _show(self, configs: list[CameraConfig], reports: dict[str, CameraHealth]) -> None:
         self._draw(configs)
@@ -69,13 +80,36 @@ class CamerasPage:
         configs = self._desk.scoped.cameras()
         return configs, self._desk.scoped.camera_health([config.id for config in configs])
 
+    async def _refresh_strips(self) -> None:
+        """How the cameras were in the last 24 hours; a figure less is no reason to hide the others."""
+        now = datetime.now(UTC)
+        since = now - _STRIP
+        try:
+            changes = await self._desk.ask(lambda: {one: self._changes(one, since, now) for one in list(self._strips)})
+        except Unanswered:
+            return
+        for camera_id, found in (changes or {}).items():
+            strip = self._strips.get(camera_id)
+            if strip is not None:
+                sum_up = availability(found, since, now, self._desk.clock)
+                drawn = availability_strip(sum_up.stretches, since, now, sum_up.told)
+                strip.set_content(f"{drawn}<span>{escape(sum_up.told)}</span>")
+
+    def _changes(self, camera_id: str, since: datetime, until: datetime) -> list[StateChange]:
+        """With reasons as this account may read them."""
+        config = self._desk.scoped.camera(camera_id)
+        return [
+            replace(change, reason=self._desk.scoped.told(config, change.reason)) if change.reason else change
+            for change in self._desk.scoped.camera_changes(camera_id, since, until)
+        ]
+
     def _draw(self, found: list[CameraConfig] | str) -> None:
         """The rows, when there are other ones than before; a sentence where there are none."""
         if found == self._shown:
             return
         self._shown = found
         self._body.clear()
-        self._cells = {}
+        self._cells, self._strips = {}, {}
         with self._body:
             if isinstance(found, str):
                 empty("cloud_off", found, bad=True)
@@ -90,6 +124,9 @@ class CamerasPage:
                     with ui.element("tbody"):
                         for config in found:
                             self._row(config)
+                ui.html(f"<p>{escape(strings.LAST_24_HOURS)}</p>{strip_legend()}", sanitize=False).classes(
+                    "tp-strip-legend"
+                )
 
     def _row(self, config: CameraConfig) -> None:
         with ui.element("tr"):
@@ -100,6 +137,10 @@ class CamerasPage:
             if self._desk.may(Permission.TEST_CAMERAS):
                 with ui.element("td").classes("tp-nowrap"):
                     self._acts(config)
+        with ui.element("tr").classes("tp-strip-row"):
+            columns = len(strings.CAMERA_LIST_COLUMNS) + self._desk.may(Permission.TEST_CAMERAS)
+            with ui.element("td").props(f"colspan={columns}"):
+                self._strips[config.id] = ui.html(sanitize=False).classes("tp-strip-line")
 
     def _acts(self, config: CameraConfig) -> None:
         _act("network_check", strings.CAMERA_TEST, config, self._test)
@@ -111,13 +152,14 @@ class CamerasPage:
     def _values(self, config: CameraConfig, health: CameraHealth | None, now: datetime) -> list[str]:
         """The cells of a camera, as HTML."""
         state, report = report_of(config, health, now)
-        name = f'<span class="tp-strong-cell">{escape(config.name)}</span>'
+        name = f'<a class="tp-strong-cell tp-link" href="/cameras/{config.id}/history">{escape(config.name)}</a>'
         if self._desk.may(Permission.MANAGE_CAMERAS):
             name += f'<br><span class="tp-quiet">{escape(mask_url(config.url))}</span>'
         told = f'<span class="tp-state tp-state-{state}"><i></i>{escape(strings.STATES[state][0])}</span>'
         if report is not None and report.error:
             told += f'<br><span class="tp-quiet">{escape(self._desk.scoped.told(config, report.error))}</span>'
-        return [name, escape(_place(config.position)), escape(_light(config, report)), told, *_figures(report, now)]
+        light = f'<span class="tp-nowrap">{escape(_light(config, report))}</span>'
+        return [name, escape(_place(config.position)), light, told, *_figures(report, now)]
 
     async def _test(self, config: CameraConfig) -> None:
         with ui.dialog(value=True) as dialog, ui.element("div").classes("tp-dialog"):

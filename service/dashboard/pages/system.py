@@ -14,7 +14,8 @@ from service.api.schema import EngineInfo, SystemInfo
 from service.api.system import read_system
 from service.dashboard import strings
 from service.dashboard.desk import Desk, Unanswered
-from service.dashboard.elements import empty, facts, heading, table
+from service.dashboard.elements import empty, facts, heading, summary, table
+from service.dashboard.system_figures import SystemFigures
 from service.dashboard.wording import reasons, size, span
 from service.security.access import Permission
 
@@ -31,9 +32,11 @@ class SystemPage:
     async def build(self) -> None:
         with ui.element("div").classes("tp-page"):
             heading(strings.SYSTEM)
+            figures = SystemFigures(self._desk)
             self._body = ui.element("div").classes("tp-system")
         await self._desk.ready()
         await self._refresh()
+        await figures.refresh()
         ui.timer(5.0, self._refresh)
 
     async def _refresh(self) -> None:
@@ -122,7 +125,7 @@ class SystemPage:
             ui.label(strings.NOT_CALIBRATED).classes("tp-quiet")
         if model.card:
             with ui.element("details").classes("tp-card-text"):
-                ui.html(escape(strings.MODEL_CARD), sanitize=False, tag="summary")
+                summary(strings.MODEL_CARD)
                 ui.html(escape(model.card), sanitize=False, tag="pre").props("tabindex=0")
 
 

@@ -1,0 +1,131 @@
+"""When a camera was there and when it was not, as an operator reads it: stretches of time, interruptions, a sum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from service.dashboard import strings
+from service.dashboard.charts import Stretch
+from service.dashboard.wording import Clock, span
+from service.history import StateChange
+
+__all__ = ["Availability", "Interruption", "availability"]
+
+_LOOKS = {
+    "live": "live",
+    "connecting": "trouble",
+    "stalled": "trouble",
+    "reconnecting": "trouble",
+    "ended": "failed",
+    "failed": "failed",
+    "disabled": "off",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """From `start` on there were no pictures; `end` is None while it goes on. `what` says why, in order."""
+
+    start: datetime
+    end: datetime | None
+    seconds: float
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Of one camera in a stretch of time.
+
+    Attributes:
+        share: of the time that it was meant to be live; None where nobody knows anything.
+        interruptions: oldest first.
+    """
+
+    stretches: tuple[Stretch, ...]
+    share: float | None
+    interruptions: tuple[Interruption, ...]
+
+    @property
+    def told(self) -> str:
+        """In one line."""
+        if self.share is None:
+            return strings.NEVER_SEEN
+        count = len(self.interruptions)
+        longest = span(max((one.seconds for one in self.interruptions), default=0.0))
+        text = strings.INTERRUPTIONS_SUM[min(count, 2)].format(count=f"{count:,}", longest=longest)
+        return f"{strings.SHARE_LIVE.format(share=_percent(self.share))}, {text}"
+
+
+def availability(
+    changes: Sequence[StateChange],
+    since: datetime,
+    until: datetime,
+    clock: Clock,
+    told: Callable[[str], str] = lambda reason: reason,
+) -> Availability:
+    """What changes of state come to, the first of them before `since` where it is known how it was then.
+
+    Args:
+        told: takes out of a reason what the reader may not know.
+    """
+    ends = [*(change.at for change in changes[1:]), until]
+    held = [
+        (change, max(change.at, since), end)
+        for change, end in zip(changes, ends, strict=True)
+        if end > since and max(change.at, since) < end
+    ]
+    stretches = tuple(
+        Stretch(start, end, _LOOKS.get(change.state, "nobody"), _words(change, start, end, clock, told))
+        for change, start, end in held
+    )
+    meant = sum((s.end - s.start).total_seconds() for s in stretches if s.look != "off")
+    live = sum((s.end - s.start).total_seconds() for s in stretches if s.look == "live")
+    return Availability(stretches, live / meant if meant else None, tuple(_interruptions(held, until, told)))
+
+
+def _interruptions(
+    held: Sequence[tuple[StateChange, datetime, datetime]], until: datetime, told: Callable[[str], str]
+) -> list[Interruption]:
+    """Everything between two times of being live is one; a moment of connecting at the beginning is none."""
+    found: list[Interruption] = []
+    under_way: list[tuple[StateChange, datetime, datetime]] = []
+
+    def close(end: datetime | None) -> None:
+        if under_way:
+            start = under_way[0][1]
+            seconds = (under_way[-1][2] - start).total_seconds()
+            new = found or any(change.state != "connecting" for change, _, _ in under_way)
+            if new or seconds > timedelta(minutes=1).total_seconds():
+                said = dict.fromkeys(_why(change, told) for change, _, _ in under_way)
+                found.append(Interruption(start, end, seconds, "; ".join(said)))
+            under_way.clear()
+
+    for change, start, end in held:
+        if change.state in ("live", "disabled"):
+            close(start)
+        else:
+            under_way.append((change, start, end))
+    close(None)
+    return found
+
+
+def _why(change: StateChange, told: Callable[[str], str]) -> str:
+    text = strings.LOST.get(change.state, change.state)
+    return f"{text}: {told(change.reason)}" if change.reason else text
+
+
+def _words(change: StateChange, start: datetime, end: datetime, clock: Clock, told: Callable[[str], str]) -> str:
+    state = strings.STATES[change.state][0] if change.state in strings.STATES else change.state
+    text = strings.STRETCH.format(
+        state=state, time=span((end - start).total_seconds()), start=clock.short(start), end=clock.short(end)
+    )
+    return f"{text}\n{told(change.reason)}" if change.reason else text
+
+
+def _percent(share: float) -> str:
+    """Never 100 where something was missing."""
+    if share >= 0.9995:
+        return "100%" if share == 1 else ">99.9%"
+    return f"{share:.1%}"

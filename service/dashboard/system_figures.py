@@ -1,0 +1,107 @@
+"""How the installation did over time: small charts, and the same as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from nicegui import ui
+
+from service.api.history import read_system_history, window
+from service.api.schema_history import SystemHistory, SystemHistoryBucket
+from service.dashboard import strings
+from service.dashboard.camera_figures import by_name, by_reason, decimal, milliseconds, points, whole
+from service.dashboard.charts import Chart, chart
+from service.dashboard.desk import Desk, Unanswered
+from service.dashboard.elements import empty, heading, summary, table
+from service.dashboard.history_choice import HistoryChoice
+from service.dashboard.wording import Clock, reasons, size
+
+__all__ = ["SystemFigures"]
+
+
+class SystemFigures:
+    """Read anew every minute while it is looked at."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        with ui.element("section").classes("tp-block"):
+            with ui.element("div").classes("tp-line tp-wraps"):
+                heading(strings.SYSTEM_TIME, level=2)
+                ui.element("span").classes("tp-grow")
+                self._choice = HistoryChoice(self.refresh)
+            self._body = ui.element("div").classes("tp-block")
+        ui.timer(60.0, self.refresh, immediate=False)
+
+    async def refresh(self) -> None:
+        try:
+            found = await self._desk.ask(self._read)
+        except Unanswered as error:
+            self._body.clear()
+            with self._body:
+                empty("cloud_off", str(error), bad=True)
+            return
+        if isinstance(found, SystemHistory):  # None while the process ends
+            self._draw(found)
+
+    def _draw(self, found: SystemHistory) -> None:
+        self._body.clear()
+        with self._body:
+            with ui.element("div").classes("tp-charts"):
+                for one in _charts(found.items, found.step_s):
+                    drawn = chart(one, found.since, found.until, found.step_s, self._desk.clock)
+                    ui.html(drawn, sanitize=False)
+            with ui.element("details").classes("tp-card-text"):
+                summary(strings.AS_TABLE)
+                rows = _rows(found.items, self._desk.clock)
+                table(strings.SYSTEM_COLUMNS, rows, label=strings.AS_TABLE, numbers=(1, 2, 4, 5, 6, 7, 8))
+
+    def _read(self) -> SystemHistory:
+        now = datetime.now(UTC)
+        return read_system_history(self._desk.scoped, window(now - timedelta(hours=self._choice.hours), now, None))
+
+
+def _charts(items: Sequence[SystemHistoryBucket], step_s: int) -> list[Chart]:
+    names = strings.SYSTEM_CHARTS
+    whole_steps = [one for one in items if (datetime.now(UTC) - one.start).total_seconds() >= step_s]
+
+    def skipped(one: SystemHistoryBucket) -> dict[str, float]:
+        return {name: count / step_s for name, count in one.skipped.items()}
+
+    return [
+        Chart(names["analysed"], {"": points(whole_steps, lambda one: one.analysed_fps)}, decimal),
+        Chart(names["tracklets"], {"": points(whole_steps, lambda one: one.tracklets * 60 / step_s)}, decimal),
+        Chart(names["skipped"], by_reason(whole_steps, skipped), decimal),
+        Chart(names["queued"], by_name(items, lambda one: one.queued), whole),
+        Chart(names["gallery"], {"": points(items, lambda one: one.gallery_size)}, whole),
+        Chart(
+            names["search"],
+            {
+                names["half"]: points(items, lambda one: one.search_p50_s),
+                names["most"]: points(items, lambda one: one.search_p95_s),
+            },
+            milliseconds,
+        ),
+        Chart(names["searches"], {"": points(whole_steps, lambda one: one.searches * 3600 / step_s)}, decimal),
+        Chart(names["memory"], by_name(items, lambda one: one.memory_bytes), lambda value: size(round(value))),
+        Chart(names["alerts"], {"": points(items, lambda one: one.alerts_waiting)}, whole),
+    ]
+
+
+def _rows(items: Sequence[SystemHistoryBucket], clock: Clock) -> list[list[str]]:
+    """The newest first."""
+    return [
+        [
+            clock.minute(one.start),
+            decimal(one.analysed_fps),
+            f"{one.tracklets:,}",
+            reasons(one.skipped),
+            whole(sum(one.queued.values())) if one.queued else "",
+            whole(one.gallery_size) if one.gallery_size is not None else "",
+            f"{one.searches:,}",
+            milliseconds(one.search_p50_s) if one.search_p50_s is not None else "",
+            milliseconds(one.search_p95_s) if one.search_p95_s is not None else "",
+            ", ".join(f"{name} {size(round(value))}" for name, value in sorted(one.memory_bytes.items())),
+        ]
+        for one in reversed(items)
+    ]
