@@ -58,6 +58,6 @@ def test_of_a_camera_out_of_scope_there_is_no_history(browser: Browser, address:
     expect(page.locator(".tp-strip-line")).to_have_count(1, timeout=20_000)
     page.goto(f"{address}/cameras/loading/history")
     expect(page.get_by_text("There is no camera “loading”.")).to_be_visible(timeout=20_000)
-    page.goto(f"{address}/cameras/..%2F/history")
+    page.goto(f"{address}/cameras/Not_An_Id/history")
     expect(page.get_by_text("There is nothing here for your account")).to_be_visible(timeout=20_000)
     context.close()
