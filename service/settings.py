@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,10 @@ __all__ = ["OidcGrant", "Settings", "SettingsError", "load_settings"]
 
 Backend = Literal["auto", "onnxruntime", "openvino", "tensorrt"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+
+
+# It stands in a header as it is: nothing in it may end there what it is for.
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 
 
 class SettingsError(ValueError):
@@ -96,6 +101,12 @@ class Settings(BaseSettings):
     )
     camera_view_m: float = Field(25.0, ge=0, le=1000, description="How far from a camera it may see a person.")
     clock_slack_s: float = Field(3.0, ge=0, le=600, description="By how much the clocks of two cameras may differ.")
+    map_tiles: str | None = Field(
+        None,
+        description="Tile server for maps, e.g. https://tiles.example/{z}/{x}/{y}.png. Browsers then tell it which "
+        "places they look at. Unset: maps are empty but for their scale, and nobody is asked.",
+    )
+    map_attribution: str = Field("", max_length=200, description="Whose the tiles are, shown on the map.")
     export_days: float = Field(7.0, gt=0, le=366, description="Exports of cases are removed when they are so old.")
     search_days: float = Field(7.0, gt=0, le=365, description="Kept searches go so long after their last answer.")
     search_reason_required: bool = Field(False, description="A search must say why; the reason goes to the audit log.")
@@ -144,6 +155,25 @@ class Settings(BaseSettings):
             if parts.scheme not in ("http", "https") or not parts.netloc or one != f"{parts.scheme}://{parts.netloc}":
                 raise ValueError(f"expected scheme://host or scheme://host:port, got {one!r}")
         return origins
+
+    @field_validator("map_tiles")
+    @classmethod
+    def _tile_address(cls, address: str | None) -> str | None:
+        if address is None:
+            return None
+        parts = urlsplit(address)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        if not _ORIGIN.fullmatch(origin) or not all(part in parts.path for part in ("{z}", "{x}", "{y}")):
+            raise ValueError("expected http(s)://host/ with {z}, {x} and {y} in its path")
+        return address
+
+    @property
+    def map_origin(self) -> str | None:
+        """Where tiles come from, for the policy that browsers are given."""
+        if self.map_tiles is None:
+            return None
+        parts = urlsplit(self.map_tiles)
+        return f"{parts.scheme}://{parts.netloc}"
 
     @property
     def url_policy(self) -> UrlPolicy:

@@ -144,7 +144,7 @@ def create_app(settings: Settings, services: Services, *, dashboard: bool = True
     app.add_middleware(RequestTimer, metrics=services.metrics)
     if settings.cors_origins:
         app.add_middleware(CrossOrigin, origins=settings.cors_origins, prefix=f"{API_PREFIX}/")
-    app.add_middleware(Shell)
+    app.add_middleware(Shell, tiles=settings.map_origin)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app

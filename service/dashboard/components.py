@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypedDict
 from urllib.parse import quote
 
 from nicegui.element import Element
+from nicegui.elements import leaflet
 from nicegui.events import GenericEventArguments
 
 from service.dashboard import strings
@@ -14,6 +16,7 @@ from service.dashboard import strings
 __all__ = [
     "CardGroup",
     "FloorMap",
+    "GlobeMap",
     "LiveWall",
     "PhotoPicker",
     "PlanUpload",
@@ -63,7 +66,7 @@ class FloorMap(Element, component="floor_map.js"):
         *,
         editable: bool = False,
         listed: bool = False,
-        room: str = "46vh",
+        room: str = "56vh",
         on_place: Handler | None = None,
         on_take: Handler | None = None,
     ) -> None:
@@ -105,6 +108,33 @@ class FloorMap(Element, component="floor_map.js"):
             for name, value in shown.items():
                 self._props[name] = value
             self.update()
+
+
+class GlobeMap(Element, component="globe_map.js"):
+    """Cameras by their coordinates; pictures of the ground only where there is the address of a tile server.
+
+    Args:
+        cameras: id, name, seen, and latitude and longitude ``at``.
+        ways: what `ways_between` makes.
+        tiles: address with {z}, {x} and {y}.
+        attribution: whose the tiles are.
+    """
+
+    def __init__(
+        self,
+        cameras: Sequence[Mapping[str, Any]],
+        ways: Sequence[Mapping[str, Any]],
+        *,
+        tiles: str | None,
+        attribution: str,
+    ) -> None:
+        super().__init__()
+        self.add_resource(Path(leaflet.__file__).parent / "dist" / "leaflet")
+        self._props["cameras"] = list(cameras)
+        self._props["ways"] = list(ways)
+        self._props["tiles"] = tiles or ""
+        self._props["attribution"] = attribution
+        self._props["strings"] = strings.GLOBE
 
 
 class LiveWall(Element, component="live_wall.js"):

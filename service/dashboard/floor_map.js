@@ -138,7 +138,7 @@ export default {
       if (!length) return null;
       const bend = 0.12, cx = (x1 + x2) / 2 - (y2 - y1) * bend * 2, cy = (y1 + y2) / 2 + (x2 - x1) * bend * 2;
       const middle = [(x1 + 2 * cx + x2) / 4, (y1 + 2 * cy + y2) / 4];
-      const turn = Math.atan2(y2 - y1, x2 - x1) * 180 / Math.PI, size = this.floor.width_m / 110;
+      const turn = Math.atan2(y2 - y1, x2 - x1) * 180 / Math.PI, size = this.floor.width_m / 85;
       return { ...way, middle, path: `M${x1} ${y1}Q${cx} ${cy} ${x2} ${y2}`,
                arrow: `translate(${middle[0]} ${middle[1]}) rotate(${turn}) scale(${size})` };
     },

@@ -282,9 +282,13 @@ CONFLICTS: Final = (
 EMPTY_SUBJECT: Final = "No sightings that your account sees"
 EMPTY_SUBJECT_TEXT: Final = "They were taken out, have expired, or are on cameras outside your scope."
 REMOVE_SUBJECT: Final = "Remove {name}? Its sightings stay in the gallery."
+ON_PLAN: Final = "On the plan {plan}"
+ON_MAP: Final = "On the map"
+WENT: Final = "from one camera to the next"
+WENT_NOT: Final = "impossible for one person"
+GLOBE: Final = {"title": "Cameras on the map", "closer": "Closer", "farther": "Farther"}
 CHART: Final = {
     "title": "Sightings by camera and time",
-    "plan": "Cameras on their plan",
     "play": "Play the sightings one after the other",
     "stop": "Stop",
     "hint": "Play, or choose a sighting",

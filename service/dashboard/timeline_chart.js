@@ -1,5 +1,5 @@
-// Where somebody was when: a lane for each camera, or the cameras on their plan; ways that cannot be are marked. It
-// can be played: one sighting after the other, with its picture.
+// Where somebody was when: a lane for each camera; ways that cannot be are marked. It can be played: one sighting after
+// the other, with its picture, and plans and maps on the page are told on which camera (the event tp-here).
 export default {
   template: `
     <div class="tp-time">
@@ -28,22 +28,19 @@ export default {
         </div>
         <figure v-if="here" class="tp-here"><img :src="here.picture" :alt="here.told"></figure>
       </div>
-      <svg v-if="plan" class="tp-plan" :viewBox="plan.view" role="img" :aria-label="strings.plan">
-        <line v-for="(w, i) in plan.ways" :key="i" :x1="w.x1" :y1="w.y1" :x2="w.x2" :y2="w.y2"
-              :class="{ 'tp-way-bad': w.impossible }"></line>
-        <g v-for="c in plan.cameras" :key="c.id" :class="{ 'tp-plan-here': here && here.lane === c.id, 'tp-plan-seen': c.seen }">
-          <circle :cx="c.x" :cy="c.y" :r="plan.unit"></circle>
-          <text :x="c.x" :y="c.y + plan.unit * 2.6" text-anchor="middle" :font-size="plan.unit * 1.7">{{ c.name }}</text>
-        </g>
-      </svg>
     </div>`,
-  props: { lanes: Array, spans: Array, ways: Array, ticks: Array, plan: Object, strings: Object },
+  props: { lanes: Array, spans: Array, ways: Array, ticks: Array, strings: Object },
   data() {
     return { place: -1, playing: false };
   },
   computed: {
     here() {
       return this.spans[this.place];
+    },
+  },
+  watch: {
+    here(span) {
+      window.dispatchEvent(new CustomEvent("tp-here", { detail: span ? span.lane : null }));
     },
   },
   beforeUnmount() {

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from pipeline.camera import CameraConfig
 from service.dashboard import strings
 from service.dashboard.wording import Clock, span
 from service.subjects import Timeline, Transition
@@ -18,10 +17,8 @@ _STEPS_S = (10, 30, 60, 300, 600, 1800, 3600, 3 * 3600, 6 * 3600, 86400, 7 * 864
 _TICKS = 8
 
 
-def chart_of(
-    timeline: Timeline, configs: Sequence[CameraConfig], names: Mapping[str, str], clock: Clock
-) -> dict[str, Any]:
-    """Lanes, spans, ways, ticks and plan of a timeline with at least one sighting."""
+def chart_of(timeline: Timeline, names: Mapping[str, str], clock: Clock) -> dict[str, Any]:
+    """Lanes, spans, ways and ticks of a timeline with at least one sighting."""
     first, last = timeline.first_seen, timeline.last_seen
     if first is None or last is None:
         raise ValueError("expected a timeline with a sighting, got none")
@@ -56,7 +53,6 @@ def chart_of(
             for t in timeline.transitions
         ],
         "ticks": _ticks(begin, length, clock, place_of=place),
-        "plan": _plan(timeline, configs),
     }
 
 
@@ -80,41 +76,3 @@ def _ticks(begin: datetime, length: float, clock: Clock, *, place_of: Any) -> li
         found.append({"at": place_of(moment), "text": text})
         moment += timedelta(seconds=step)
     return found
-
-
-def _plan(timeline: Timeline, configs: Sequence[CameraConfig]) -> dict[str, Any] | None:
-    """The cameras of the plan that most sightings are on, in metres; None where fewer than two have a place."""
-    seen = [s.camera_id for s in timeline.sightings]
-    placed = {
-        c.id: (c.position.plan, c.position.x_m, c.position.y_m, c.name)
-        for c in configs
-        if c.position is not None and c.position.x_m is not None and c.position.y_m is not None
-    }
-    plans = [placed[one][0] for one in seen if one in placed]
-    if not plans:
-        return None
-    chosen = max(set(plans), key=plans.count)
-    points = {one: (x, y, name) for one, (plan, x, y, name) in placed.items() if plan == chosen}
-    if len(points) < 2:
-        return None
-    xs, ys = [p[0] for p in points.values()], [p[1] for p in points.values()]
-    unit = max(max(xs) - min(xs), max(ys) - min(ys), 1.0) / 40
-    edge = 6 * unit
-    return {
-        "view": f"{min(xs) - edge} {min(ys) - edge} {max(xs) - min(xs) + 2 * edge} {max(ys) - min(ys) + 2 * edge}",
-        "unit": unit,
-        "cameras": [
-            {"id": one, "x": x, "y": y, "name": name, "seen": one in seen} for one, (x, y, name) in points.items()
-        ],
-        "ways": [
-            {
-                "x1": points[t.before.camera_id][0],
-                "y1": points[t.before.camera_id][1],
-                "x2": points[t.after.camera_id][0],
-                "y2": points[t.after.camera_id][1],
-                "impossible": t.impossible,
-            }
-            for t in timeline.transitions
-            if t.before.camera_id in points and t.after.camera_id in points
-        ],
-    }

@@ -40,17 +40,24 @@ _POLICY_PAGE = (
 )
 
 
-def _policy(path: str) -> str:
+def _policy(path: str, tiles: str | None) -> str:
     if path.startswith(("/api/", "/health/", "/metrics")):
         return _POLICY_API
-    return _POLICY_LOGIN if path == "/login" or path.startswith("/login/") else _POLICY_PAGE
+    if path == "/login" or path.startswith("/login/"):
+        return _POLICY_LOGIN
+    return _POLICY_PAGE if tiles is None else _POLICY_PAGE.replace("img-src 'self'", f"img-src 'self' {tiles}")
 
 
 class Shell:
-    """ASGI middleware around everything else."""
+    """ASGI middleware around everything else.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        tiles: origin of the tile server that pages may show pictures from.
+    """
+
+    def __init__(self, app: ASGIApp, *, tiles: str | None = None) -> None:
         self._app = app
+        self._tiles = tiles
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -88,6 +95,5 @@ class Shell:
                 )
                 await response(scope, receive, dressed)
 
-    @staticmethod
-    def _headers(scope: Scope, request_id: str) -> Mapping[str, str]:
-        return {**_ALWAYS, "content-security-policy": _policy(scope["path"]), "x-request-id": request_id}
+    def _headers(self, scope: Scope, request_id: str) -> Mapping[str, str]:
+        return {**_ALWAYS, "content-security-policy": _policy(scope["path"], self._tiles), "x-request-id": request_id}

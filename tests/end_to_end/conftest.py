@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from support.browsing import SIZES, log_in
+from support.browsing import SIZES, ask, log_in
 from support.oidc_provider import CLIENT_ID, CLIENT_SECRET, OidcProvider, oidc_provider
+from support.tiles import TileServer, tile_server
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -64,6 +65,20 @@ def address(folder: Path, _port: int, provider: OidcProvider, clip: Path) -> Ite
 def two_persons_address(tmp_path: Path) -> Iterator[str]:
     """Another application, in which two have to confirm."""
     yield from _serve(tmp_path, _free_port(), {"TAPETUM_TWO_PERSON_CONFIRMATION": "true"})
+
+
+@pytest.fixture
+def tiles() -> Iterator[TileServer]:
+    """Somebody else's tile server."""
+    with tile_server() as server:
+        yield server
+
+
+@pytest.fixture
+def tiled_address(tmp_path: Path, tiles: TileServer) -> Iterator[str]:
+    """Another application, whose maps show those tiles."""
+    service = {"TAPETUM_MAP_TILES": tiles.address, "TAPETUM_MAP_ATTRIBUTION": "© <b>Somebody</b>"}
+    yield from _serve(tmp_path, _free_port(), service)
 
 
 def _serve(folder: Path, port: int, settings: dict[str, str]) -> Iterator[str]:
@@ -122,3 +137,13 @@ def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iter
     # Chromium itself writes down every refused request; a test that causes one says so.
     refused = getattr(request.function, "refused", None)
     assert [c for c in complaints if refused is None or f"status of {refused}" not in c] == []
+
+
+@pytest.fixture
+def empty_plans(page: Page, address: str) -> Iterator[None]:
+    """At the end no camera stands anywhere, and there are no plans."""
+    yield
+    for camera in ask(page, address, "GET", "cameras")["items"]:
+        ask(page, address, "PATCH", f"cameras/{camera['id']}", {"position": None})
+    for plan in ask(page, address, "GET", "plans")["items"]:
+        ask(page, address, "DELETE", f"plans/{plan['name']}")

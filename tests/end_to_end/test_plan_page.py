@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
-from support.browsing import EIGHT_S, log_in, serious, shoot
+from support.browsing import EIGHT_S, ask, log_in, serious, shoot
 from support.pictures import room, saved
 
 PLAN = "Ground floor"
-
-
-def api(page: Page, address: str, method: str, path: str, data: object = None) -> None:
-    headers = {"X-Tapetum-Request": "1", "Origin": address}
-    answer = page.request.fetch(f"{address}/api/v1/{path}", method=method, data=data, headers=headers)
-    assert answer.ok, answer.text()
 
 
 def stands(page: Page, address: str, camera: str) -> tuple[str, float, float] | None:
@@ -36,15 +29,6 @@ def drag(page: Page, what: Locator, to: Locator, x: float, y: float) -> None:
     page.mouse.move(end["x"] + end["width"] * 0.5, end["y"] + end["height"] * 0.5, steps=4)
     page.mouse.move(end["x"] + end["width"] * x, end["y"] + end["height"] * y, steps=4)
     page.mouse.up()
-
-
-@pytest.fixture
-def empty_plans(page: Page, address: str) -> Iterator[None]:
-    yield
-    for camera in page.request.get(f"{address}/api/v1/cameras").json()["items"]:
-        api(page, address, "PATCH", f"cameras/{camera['id']}", {"position": None})
-    for plan in page.request.get(f"{address}/api/v1/plans").json()["items"]:
-        api(page, address, "DELETE", f"plans/{plan['name']}")
 
 
 @pytest.mark.usefixtures("empty_plans")
@@ -105,9 +89,9 @@ test_a_plan_is_made_and_cameras_are_dragged_on_to_it.refused = 422  # type: igno
 
 @pytest.mark.usefixtures("empty_plans")
 def test_cameras_are_moved_by_keys_and_a_move_is_undone(page: Page, address: str) -> None:
-    api(page, address, "PUT", f"plans/{PLAN}", {"width_m": 60, "height_m": 40})
+    ask(page, address, "PUT", f"plans/{PLAN}", {"width_m": 60, "height_m": 40})
     at = {"x_m": 30, "y_m": 20, "plan": PLAN, "latitude": 48.5, "longitude": 9.1}
-    api(page, address, "PATCH", "cameras/gate", {"position": at})
+    ask(page, address, "PATCH", "cameras/gate", {"position": at})
     page.goto(f"{address}/cameras/plan")
     gate = page.locator("[data-camera=gate]")
     expect(gate).to_be_visible(timeout=20_000)
@@ -141,10 +125,10 @@ def test_cameras_are_moved_by_keys_and_a_move_is_undone(page: Page, address: str
 
 @pytest.mark.usefixtures("empty_plans")
 def test_a_viewer_looks_at_the_plan_and_moves_nothing(page: Page, browser: Browser, address: str) -> None:
-    api(page, address, "PUT", f"plans/{PLAN}", {"width_m": 60, "height_m": 40})
-    api(page, address, "PUT", "plans/Cellar", {"width_m": 10})
+    ask(page, address, "PUT", f"plans/{PLAN}", {"width_m": 60, "height_m": 40})
+    ask(page, address, "PUT", "plans/Cellar", {"width_m": 10})
     for camera, plan in (("gate", PLAN), ("loading", PLAN), ("car-park", "Cellar")):
-        api(page, address, "PATCH", f"cameras/{camera}", {"position": {"x_m": 6, "y_m": 4, "plan": plan}})
+        ask(page, address, "PATCH", f"cameras/{camera}", {"position": {"x_m": 6, "y_m": 4, "plan": plan}})
     context = browser.new_context(viewport={"width": 1280, "height": 720})
     log_in(context, address, "watcher")
     look = context.new_page()

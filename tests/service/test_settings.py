@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 from pydantic import ValidationError
+from starlette.applications import Starlette
 
+from service.security.headers import Shell
 from service.settings import SettingsError, load_settings
 
 
@@ -51,3 +54,33 @@ def test_frozen_and_secrets_stay_secret(monkeypatch: pytest.MonkeyPatch) -> None
     assert "hunter2" not in repr(settings)
     with pytest.raises(ValidationError):
         settings.port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("address", "origin"),
+    [
+        (None, None),
+        ("https://tiles.example/{z}/{x}/{y}.png", "https://tiles.example"),
+        ("http://10.0.0.3:8080/a/{z}/{y}/{x}?key=1", "http://10.0.0.3:8080"),
+        ("https://tiles.example/", SettingsError),
+        ("/tiles/{z}/{x}/{y}.png", SettingsError),
+        ("ftp://tiles.example/{z}/{x}/{y}.png", SettingsError),
+        ("https://user:password@tiles.example/{z}/{x}/{y}.png", SettingsError),
+        ("https://{s}.tiles.example/{z}/{x}/{y}.png", SettingsError),
+        ("https://tiles.example; script-src */{z}/{x}/{y}.png", SettingsError),
+        ("https://*/{z}/{x}/{y}.png", SettingsError),
+    ],
+)
+def test_tiles_come_from_one_origin(address: str | None, origin: object) -> None:
+    """It stands in the policy that browsers are given, and widens it by nothing else."""
+    if origin is SettingsError:
+        with pytest.raises(SettingsError, match="map_tiles"):
+            load_settings(map_tiles=address)
+        return
+    settings = load_settings(map_tiles=address)
+    assert settings.map_origin == origin
+    with TestClient(Shell(Starlette(), tiles=settings.map_origin)) as client:
+        policies = {path: client.get(path).headers["content-security-policy"] for path in ("/x", "/api/v1/x", "/login")}
+    assert [path for path, policy in policies.items() if str(origin) in policy] == (["/x"] if origin else [])
+    images = next(part for part in policies["/x"].split("; ") if part.startswith("img-src"))
+    assert images == " ".join(["img-src 'self'", *([str(origin)] if origin else []), "data: blob:"])

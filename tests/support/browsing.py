@@ -28,6 +28,14 @@ def make(request: APIRequestContext, address: str, path: str, data: dict[str, An
     return str(answer.json().get("id"))
 
 
+def ask(page: Page, address: str, method: str, path: str, data: object = None) -> Any:
+    """Ask the API with a browser's login; returns the document, None for none."""
+    headers = {"X-Tapetum-Request": "1", "Origin": address}
+    answer = page.request.fetch(f"{address}/api/v1/{path}", method=method, data=data, headers=headers)
+    assert answer.ok, answer.text()
+    return answer.json() if answer.body() else None
+
+
 def shoot(page: Page, name: str) -> None:
     """Keep a picture where ``TAPETUM_SCREENSHOTS`` names a folder."""
     folder = os.environ.get("TAPETUM_SCREENSHOTS")

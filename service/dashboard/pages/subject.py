@@ -16,6 +16,7 @@ from service.dashboard.pending_view import show_pending
 from service.dashboard.pin_dialog import pin_to_case
 from service.dashboard.timeline_view import chart_of, told_transition
 from service.dashboard.watch_dialog import watch_for
+from service.dashboard.where_view import show_where
 from service.dashboard.wording import span, subject_name
 from service.search import MAX_EXAMPLES, Example
 from service.security.access import Permission
@@ -41,6 +42,7 @@ class SubjectPage:
         try:
             subject, timeline = await self._desk.ask(lambda: self._desk.scoped.subjects.timeline(self._id))
             configs = await self._desk.ask(self._desk.scoped.cameras)
+            plans = await self._desk.ask(self._desk.scoped.plans.all)
         except Unanswered as error:
             self._page.clear()
             with self._page, empty("person_off" if error.missing else "cloud_off", str(error), bad=not error.missing):
@@ -62,7 +64,8 @@ class SubjectPage:
                 return
             with ui.element("section").classes("tp-block"):
                 heading(strings.TIMELINE, level=2)
-                TimelineChart(chart_of(timeline, configs, names, self._desk.clock))
+                TimelineChart(chart_of(timeline, names, self._desk.clock))
+                show_where(timeline, configs, plans, self._desk.scoped.settings)
             with ui.element("div").classes("tp-columns"):
                 with ui.element("section").classes("tp-block"):
                     heading(strings.IN_ORDER, level=2)
