@@ -150,8 +150,9 @@ export default {
       if (event.button) return;
       const pin = event.currentTarget.getBoundingClientRect(), fresh = !this.shown.some(one => one.id === c.id);
       event.currentTarget.setPointerCapture(event.pointerId);
-      // A pin keeps where it was taken; its point is its left end, or its right one.
-      const at = this.side(c) ? pin.right - 10 : pin.left + 10;
+      // A pin keeps where it was taken; its point lies in its left end, or its right one.
+      const end = 0.75 * parseFloat(getComputedStyle(document.documentElement).fontSize);
+      const at = this.side(c) ? pin.right - end : pin.left + end;
       this.held = { id: c.id, name: c.name, fresh, before: fresh ? null : { x: c.x, y: c.y }, begun: [event.clientX, event.clientY],
                     off: fresh ? [0, 0] : [event.clientX - at, event.clientY - (pin.top + pin.bottom) / 2], going: false, outside: false };
     },

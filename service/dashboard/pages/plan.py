@@ -100,7 +100,7 @@ class PlanPage:
                 self._map = FloorMap(
                     editable=self._desk.may(Permission.MANAGE_CAMERAS),
                     listed=True,
-                    room="100vh - 150px",
+                    room="100vh - 9.5rem",
                     on_place=partial(self._move, place=True),
                     on_take=partial(self._move, place=False),
                 )
