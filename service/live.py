@@ -91,6 +91,11 @@ class LiveHub:
     def watched(self) -> frozenset[str]:
         return frozenset(self._viewers)
 
+    @property
+    def viewers(self) -> int:
+        """Of all cameras together."""
+        return sum(len(viewers) for viewers in list(self._viewers.values()))
+
     async def frames(self, camera_id: str) -> AsyncIterator[LiveFrame]:
         """Pictures as they come, for ever; who is slow gets the newest and misses those between."""
         viewer = _Viewer()

@@ -64,6 +64,12 @@ class Metrics:
         self.webhook_messages = Counter(
             "tapetum_webhook_messages_total", "Attempts to send an alert somewhere.", ("outcome",), registry=r
         )
+        self.live_viewers = Gauge(
+            "tapetum_live_viewers", "Pictures of cameras that are being sent, of each camera to each page.", registry=r
+        )
+        self.dashboard_pages = Gauge(
+            "tapetum_dashboard_pages", "Pages of the dashboard that this process holds.", registry=r
+        )
         self.workers = Gauge("tapetum_workers", "Workers seen lately.", registry=r)
         worker = ("worker",)
         self.ingest_queued = Gauge(

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -20,11 +21,16 @@ log = structlog.get_logger("tapetum.supervisor")
 
 @dataclass(slots=True)
 class Child:
-    """One process: ``python -m service.cli ARGUMENTS`` with its own additions to the environment."""
+    """One process: ``python -m service.cli ARGUMENTS`` with its own additions to the environment.
+
+    Attributes:
+        niceness: added to ours: who does what can wait gives way to who is waited for.
+    """
 
     name: str
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    niceness: int = 0
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
     started_s: float = 0.0
@@ -85,7 +91,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             # Ctrl-C reaches the whole foreground group; only the supervisor may decide the order of ending.
             start_new_session=True,
-            preexec_fn=None if sys.platform != "linux" else _die_with_parent,
+            preexec_fn=partial(_begin, child.niceness),
         )
         child.started_s = time.monotonic()
         log.debug("process started", name=child.name, pid=child.process.pid)
@@ -113,8 +119,11 @@ class Supervisor:
             self._start(child)
 
 
-def _die_with_parent() -> None:
-    """Linux: the kernel sends SIGTERM to the child when the supervisor itself is killed."""
+def _begin(niceness: int) -> None:
+    """In the child, before it becomes the program. Linux: the kernel sends it SIGTERM when the supervisor is killed."""
+    os.nice(niceness)
+    if sys.platform != "linux":
+        return
     import ctypes
 
     pr_set_pdeathsig = 1

@@ -341,6 +341,7 @@ class Services:
     def observe(self, now: datetime) -> None:
         """Bring the gauges up to date."""
         m = self.metrics
+        m.live_viewers.set(self.live.viewers)
         if self.index is not None:
             stats = self.index.stats()
             m.gallery_size.set(stats.rows)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 Progress = Callable[[str, float | None], None]
+WORKER_NICENESS = 10
 
 
 def register(app: typer.Typer) -> None:
@@ -216,7 +217,9 @@ def _run(
         typer.echo(
             f"The password in {earlier} is of an earlier version and not used. `tapetum password` makes one.", err=True
         )
-    supervisor = Supervisor([Child("api", ["api"]), Child("worker", ["worker"])], revive=revive)
+    # Analysis takes every core there is; whoever waits for an answer must not wait for it.
+    children = [Child("api", ["api"]), Child("worker", ["worker"], niceness=WORKER_NICENESS)]
+    supervisor = Supervisor(children, revive=revive)
     supervisor.start()
     watching = threading.Thread(target=supervisor.watch, args=(stop,), name="supervisor")
     watching.start()

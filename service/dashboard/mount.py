@@ -20,6 +20,7 @@ from service.security.sessions import Session
 __all__ = ["mount_dashboard"]
 
 RELOAD_S = 0.5
+TAB_KEPT_S = 3600.0
 
 
 def mount_dashboard(app: FastAPI, services: Services) -> None:
@@ -36,6 +37,7 @@ def mount_dashboard(app: FastAPI, services: Services) -> None:
         _bind(ui.context.client, scoped, session)
         await build_page(scoped)
 
+    services.metrics.dashboard_pages.set_function(lambda: len(Client.instances))
     for path in PATHS:
         ui.page(path, title=strings.TITLE, language="en-GB")(index)
     ui.run_with(
@@ -47,6 +49,8 @@ def mount_dashboard(app: FastAPI, services: Services) -> None:
         reconnect_timeout=20.0,
         show_welcome_message=False,
     )
+    # Nothing is kept of a tab, but a place to keep it in would be, for a month.
+    core.app.storage.max_tab_storage_age = TAB_KEPT_S
     # A page's socket belongs to the session that opened it; with long polling every poll could be somebody else's.
     # So neither the page asks for it nor the server takes it (nor does the gate let it through).
     core.app.config.socket_io_js_transports = ["websocket"]

@@ -14,19 +14,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import cv2
 import psutil
 
 from tests.support.cameras import RtspServer, encode, wait_for
+from tests.support.films import frames_of
 from tests.support.installation import Installation
-
-
-def frames_of(video: Path) -> list[Any]:
-    capture = cv2.VideoCapture(str(video))
-    frames = []
-    while (read := capture.read())[0]:
-        frames.append(read[1])
-    return frames
 
 
 def clips(video: Path, folder: Path, count: int) -> dict[str, Path]:

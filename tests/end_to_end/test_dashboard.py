@@ -213,6 +213,26 @@ def test_a_viewer_of_one_camera_sees_nothing_of_the_others(browser: Browser, add
     context.close()
 
 
+def test_a_closed_tab_ends_its_streams(browser: Browser, address: str) -> None:
+    asking = browser.new_context()
+    log_in(asking, address)
+
+    def figure(name: str) -> int:
+        lines = asking.request.get(f"{address}/metrics").text().splitlines()
+        return next(int(float(line.split()[1])) for line in lines if line.startswith(f"{name} "))
+
+    wait_for(lambda: figure("tapetum_live_viewers") == 0, 20, "earlier tabs' streams to end")
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    log_in(context, address)
+    pages = figure("tapetum_dashboard_pages")
+    context.new_page().goto(address)
+    wait_for(lambda: figure("tapetum_live_viewers") == 4, 60, "a stream of each camera")
+    assert figure("tapetum_dashboard_pages") > pages
+    context.close()
+    wait_for(lambda: figure("tapetum_live_viewers") == 0, 20, "the streams to end")
+    asking.close()
+
+
 def test_a_page_does_not_pass_to_another_login_of_the_same_browser(page: Page) -> None:
     expect(page.get_by_text("admin, administrator")).to_be_visible()
     login = {"account": "watcher", "password": PASSWORD}

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 
 from service import supervisor as module
@@ -104,3 +105,11 @@ def test_what_the_children_stand_on_is_revived_and_its_failure_survived(
     until(lambda: len(calls) >= 3)
     assert child.process is not None
     assert child.process.poll() is None
+
+
+def test_who_can_wait_gives_way(run: Callable[[Supervisor], threading.Event]) -> None:
+    sleep = "import time; time.sleep(600)"
+    children = [Child("waited for", [sleep]), Child("can wait", [sleep], niceness=3)]
+    run(Supervisor(children))
+    ours = os.nice(0)
+    assert [psutil.Process(c.process.pid).nice() for c in children if c.process] == [ours, min(19, ours + 3)]

@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,15 @@ class Installation:
         }
         self.client = httpx.Client(base_url=self.url, timeout=60)
 
-    def start(self, *names: str) -> None:
+    def start(self, *names: str, niceness: int = 0) -> None:
         for name in names:
             log = (self.folder / f"{name}.log").open("ab")
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "service.cli", name], env=self.environment, stdout=log, stderr=log
+                [sys.executable, "-m", "service.cli", name],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                preexec_fn=partial(os.nice, niceness),
             )
             log.close()
 
