@@ -19,7 +19,7 @@ class CameraPosition:
     """Where a camera stands: on a plan, on the globe, or both.
 
     Attributes:
-        x_m, y_m: metres on the plan, from any corner that all its cameras share.
+        x_m, y_m: metres on the plan, from its upper left corner to the right and down.
         plan: tells plans apart, such as floors or sites; positions on different ones are not compared.
         latitude, longitude: degrees, WGS 84.
     """

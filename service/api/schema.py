@@ -213,8 +213,10 @@ class SessionOpened(SessionInfo):
 class CameraPlace(Closed):
     """Where a camera stands: on a plan, on the globe, or both."""
 
-    x_m: float | None = Field(None, ge=-1e6, le=1e6, description="Metres on the plan.", examples=[12.5])
-    y_m: float | None = Field(None, ge=-1e6, le=1e6, examples=[40])
+    x_m: float | None = Field(
+        None, ge=-1e6, le=1e6, description="Metres on the plan, from its left edge.", examples=[12.5]
+    )
+    y_m: float | None = Field(None, ge=-1e6, le=1e6, description="From its upper edge, downwards.", examples=[40])
     plan: str = Field("", max_length=120, description="Positions on different plans are not compared.")
     latitude: float | None = Field(None, ge=-90, le=90, description="Degrees, WGS 84.")
     longitude: float | None = Field(None, ge=-180, le=180)

@@ -117,6 +117,7 @@ def demo() -> None:
         settings = load_settings()
         client = _connected(settings)
         _declare_demo_cameras(client, clips, cameras.urls, cameras.over_rtsp)
+        _declare_demo_plan(client, settings)
         typer.echo(f"  {len(clips)} cameras play a rendered world: nobody in it exists.")
         _run(settings, client, revive, fresh_password=True, begun=begun)
 
@@ -166,13 +167,29 @@ def _declare_demo_cameras(
 ) -> None:
     from pipeline.camera import CameraConfig
     from service.camera_registry import CameraRegistry
+    from service.demo_plan import demo_position
 
     registry = CameraRegistry(client)
+    moved = {record.config.id: record.config.position for record in registry.list()}
     for clip in clips:
         config = CameraConfig(
-            id=clip.id, name=clip.name, url=urls[clip.id], loop=not over_rtsp, modality=clip.fixed_modality
+            id=clip.id,
+            name=clip.name,
+            url=urls[clip.id],
+            loop=not over_rtsp,
+            modality=clip.fixed_modality,
+            position=moved.get(clip.id, demo_position(clip.id)),
         )
         registry.declare(config)
+
+
+def _declare_demo_plan(client: redis.Redis, settings: Settings) -> None:
+    from service.demo_plan import declare_demo_plan
+    from service.gallery import MediaStore
+    from service.plans import PlanStore
+    from service.sealing import sealer_of
+
+    declare_demo_plan(PlanStore(client, MediaStore(settings.media_base, sealer_of(settings))))
 
 
 def _check_keys_and_logins(settings: Settings) -> None:

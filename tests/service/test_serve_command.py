@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image as Pillow
 from support.command import run_command
 
+from pipeline.camera import CameraPosition
+from service.camera_registry import CameraRegistry
 from service.commands import serve
 from service.demo_clips import demo_clips
+from service.gallery import MediaStore
+from service.plans import PlanStore
 from service.redis_server import client_for
 from service.security import AccountStore
 from service.settings import SettingsError, load_settings
+from service.subjects import Walking, WalkingRules
 
 
 class _NeverReady:
@@ -77,3 +86,32 @@ def test_new_data_of_the_demo_are_of_no_older_version(embedded_redis: Any, tmp_p
     serve._declare_demo_cameras(client, clips, {clip.id: f"rtsp://127.0.0.1:1/{clip.id}" for clip in clips}, True)
     serve._connected(settings)
     assert list(tmp_path.glob("backups/*")) == []
+
+
+def test_the_demos_cameras_stand_on_its_plan_and_stay_where_somebody_moved_them(
+    embedded_redis: Any, tmp_path: Path
+) -> None:
+    settings = load_settings(data_dir=tmp_path, redis_url=embedded_redis.url)
+    client = serve._connected(settings)
+    clips = demo_clips()
+    urls = {clip.id: f"rtsp://127.0.0.1:1/{clip.id}" for clip in clips}
+    cameras, plans = CameraRegistry(client), PlanStore(client, MediaStore(settings.media_base))
+    for _ in range(2):
+        serve._declare_demo_cameras(client, clips, urls, True)
+        serve._declare_demo_plan(client, settings)
+    (plan,) = plans.list()
+    assert plan.picture is not None
+    assert len(list(tmp_path.rglob("*.webp"))) == 1
+    assert np.asarray(Pillow.open(io.BytesIO(plans.picture(plan.picture)))).std() > 10
+    places = [record.config.position for record in cameras.list()]
+    assert len(places) == len(clips)
+    for place in places:
+        assert place is not None
+        assert place.plan == plan.name
+        assert 0 < (place.x_m or 0) < plan.width_m
+        assert 0 < (place.y_m or 0) < plan.height_m
+    least = Walking(WalkingRules(), {record.config.id: record.config.position for record in cameras.list()}).least_s
+    assert {least(one.id, other.id) for one in clips for other in clips} == {0.0}  # its films are played all at once
+    cameras.edit(replace(cameras.get("day-1").config, position=CameraPosition(x_m=1, y_m=2, plan="Elsewhere")))
+    serve._declare_demo_cameras(client, clips, urls, True)
+    assert cameras.get("day-1").config.position == CameraPosition(x_m=1, y_m=2, plan="Elsewhere")

@@ -51,7 +51,7 @@ class PlanPage:
 
     async def build(self) -> None:
         with ui.element("div").classes("tp-page"):
-            self._head = ui.element("div").classes("tp-line")
+            self._head = ui.element("div").classes("tp-line tp-plan-head")
             self._body = ui.element("div").classes("tp-block")
         await self._desk.ready()
         await self._refresh()
