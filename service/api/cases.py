@@ -69,7 +69,7 @@ async def add_case(request: CaseCreate, scoped: ManagingCases, response: Respons
     """Who opens it owns it. The same again, with the same key, answers 200."""
 
     def make() -> Case:
-        case, new = scoped.cases.add(request.title, request.members, key, request)
+        case, new = scoped.cases.add(request.title, request.members, key, request, readers=request.readers)
         response.status_code = status.HTTP_201_CREATED if new else status.HTTP_200_OK
         response.headers["Location"] = f"/api/v1/cases/{case.id}"
         return _counted(scoped, case)
@@ -84,7 +84,7 @@ async def get_case(scoped: Viewing, case_id: str = CaseIdPath) -> Case:
 
 @router.patch("/{case_id}", operation_id="change_case", summary="Change a case", responses=CHANGING)
 async def change_case(change: CaseChange, scoped: ManagingCases, case_id: str = CaseIdPath) -> Case:
-    """Title, state, owner, members: only the fields given change."""
+    """Title, state, owner, members, readers: only the fields given change."""
     given = {name: getattr(change, name) for name in change.model_fields_set - {"revision"}}
     if None in given.values():
         raise ProblemError(422, "invalid", "No field can be null.")
@@ -178,6 +178,7 @@ def _shown(case: CaseRecord) -> Case:
         state=case.state,
         owner=case.owner.account,
         members=[member.account for member in case.members],
+        readers=[reader.account for reader in case.readers],
         revision=case.revision,
         created_at=case.created_at,
         changed_at=case.changed_at,

@@ -114,6 +114,16 @@ class WatchEntryChange(Changes):
     expires_at: Expiry | None = None
     enabled: bool | None = Field(None, description="False pauses it.")
 
+    def of_entry(self) -> dict[str, Any]:
+        """The fields of an entry that change."""
+        changes = self.given()
+        del changes["revision"]
+        if self.cameras is not None:
+            changes["cameras"] = frozenset(self.cameras)
+        if self.hours is not None:
+            changes["hours"] = self.hours.of_entry()
+        return changes
+
 
 class WatchedExample(BaseModel):
     """What is looked for; a sighting of a camera that the account does not see is told without its id."""

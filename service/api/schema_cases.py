@@ -45,16 +45,18 @@ Reason = Annotated[PlainText, Field(min_length=1, max_length=500, examples=["Req
 class CaseCreate(Closed):
     title: Title
     members: list[AccountName] = Field([], max_length=MAX_MEMBERS, description="Accounts that take part.")
+    readers: list[AccountName] = Field([], max_length=MAX_MEMBERS, description="Accounts that only read it.")
 
 
 class CaseChange(Changes):
-    """Only the fields given change. Owner and members are changed by the owner, or an administrator of all cameras."""
+    """Only the fields given change. Who takes part is the owner's matter, or of an administrator of all cameras."""
 
     revision: Revision
     title: Title | None = None
     state: CaseState | None = None
     owner: AccountName | None = None
     members: list[AccountName] | None = Field(None, max_length=MAX_MEMBERS)
+    readers: list[AccountName] | None = Field(None, max_length=MAX_MEMBERS, description="Who is a member is none.")
 
 
 class Case(BaseModel):
@@ -62,7 +64,8 @@ class Case(BaseModel):
     title: str
     state: CaseState = Field(description="Nothing is added to a closed case; it can be opened again.")
     owner: str
-    members: list[str]
+    members: list[str] = Field(description="They change it, as far as their role lets them.")
+    readers: list[str] = Field(description="They read it; neither change nor export it.")
     revision: int
     created_at: datetime
     changed_at: datetime

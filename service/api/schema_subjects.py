@@ -21,6 +21,7 @@ __all__ = [
     "SubjectChange",
     "SubjectCreate",
     "SubjectMerge",
+    "SubjectMove",
     "SubjectPage",
     "SubjectSighting",
     "SubjectSplit",
@@ -60,6 +61,13 @@ class SubjectSplit(Closed):
     revision: Revision
     tracklet_ids: list[TrackletId] = Field(min_length=1, max_length=1000, description="Taken out.")
     name: Name | None = Field(None, description="Of the new subject.")
+
+
+class SubjectMove(Closed):
+    revision: Revision
+    tracklet_ids: list[TrackletId] = Field(min_length=1, max_length=1000, description="Taken out.")
+    other_id: TrackletId = Field(description="The subject that they are of.")
+    other_revision: Revision
 
 
 class SubjectSighting(BaseModel):

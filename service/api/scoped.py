@@ -22,6 +22,7 @@ from service.api.scoped_cases import ScopedCases
 from service.api.scoped_exports import ScopedExports
 from service.api.scoped_plans import ScopedPlans
 from service.api.scoped_searches import ScopedSearches, search_problems, told_search
+from service.api.scoped_subject_views import ScopedSubjectViews
 from service.api.scoped_subjects import ScopedSubjects
 from service.api.scoped_walks import ScopedWalks
 from service.api.scoped_watchlist import ScopedWatchlist
@@ -453,6 +454,11 @@ class Scoped:
     def plans(self) -> ScopedPlans:
         """The floor plans that the account's cameras stand on."""
         return ScopedPlans(self._services, self, self._require_now)
+
+    @property
+    def subject_views(self) -> ScopedSubjectViews:
+        """What pages show of several of them at once."""
+        return ScopedSubjectViews(self._services, self, self._require_now)
 
     @property
     def walks(self) -> ScopedWalks:

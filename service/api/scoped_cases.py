@@ -1,4 +1,4 @@
-"""Cases as one account may use them: those it owns or is a member of; all for an administrator of all cameras.
+"""Cases as one account may use them: those it takes part in; all for an administrator of all cameras.
 
 What is pinned of other cameras than the account's is in no page, count or export.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -86,15 +86,20 @@ class ScopedCases:
         sightings = sum(subject is None for _, subject in pins)
         return sightings, len(pins) - sightings
 
-    def add(self, title: str, members: Sequence[str], key: str | None, request: BaseModel) -> tuple[Case, bool]:
+    def add(
+        self, title: str, members: Sequence[str], key: str | None, request: BaseModel, *, readers: Sequence[str] = ()
+    ) -> tuple[Case, bool]:
         """Make a case. Returns it and whether it was made now."""
         self.require(Permission.CASES)
         owner, now = self._me, datetime.now(UTC)
         if owner is None:
             raise AccessDenied(Permission.CASES.value)
         case_id = id_for(self.services.redis, owner.account, "case", key, request)
-        case = Case(case_id, title, CaseState.OPEN, owner, self._members(members), now, now)
-        with self._recorded("case.add", case_id, title=title, members=list(members)):
+        case = Case(
+            case_id, title, CaseState.OPEN, owner, self._members(members), now, now, readers=self._members(readers)
+        )
+        case = _each_once(case)
+        with self._recorded("case.add", case_id, title=title, members=list(members), readers=list(readers)):
             made, new = self.services.cases.add(case)
         return self.get(made.id), new  # by an old key it may be somebody else's by now
 
@@ -107,20 +112,24 @@ class ScopedCases:
         state: CaseState | None = None,
         owner: str | None = None,
         members: Sequence[str] | None = None,
+        readers: Sequence[str] | None = None,
     ) -> Case:
         """Change what is given. Who owns it and takes part is the owner's matter, or an administrator's."""
         case = self._taking_part(case_id)
         changes: dict[str, Any] = {}
-        if owner is not None or members is not None:
+        if any(given is not None for given in (owner, members, readers)):
             self._require_leading(case)
         if owner is not None:
             (changes["owner"],) = self._members([owner])
         if members is not None:
             changes["members"] = self._members(members)
+        if readers is not None:
+            changes["readers"] = self._members(readers)
         changes |= {name: value for name, value in (("title", title), ("state", state)) if value is not None}
-        told = {"title": title, "state": state, "owner": owner, "members": None if members is None else list(members)}
+        told: dict[str, Any] = {"title": title, "state": state, "owner": owner}
+        told |= {"members": members and list(members), "readers": readers and list(readers)}
         with self._recorded("case.change", case_id, **{name: v for name, v in told.items() if v is not None}):
-            return self.services.cases.change(case_id, revision, lambda before: before.changed(**changes))
+            return self.services.cases.change(case_id, revision, lambda before: _each_once(before.changed(**changes)))
 
     def remove(self, case_id: str, revision: int) -> None:
         """Forget a case with its notes, pins and exports."""
@@ -209,14 +218,28 @@ class ScopedCases:
     def _sees(self, case: Case, me: Member | None) -> bool:
         return self.over_all or (me is not None and case.takes_part(me))
 
+    def may_change(self, case: Case) -> bool:
+        """Whether the account, which sees the case, may change and export it: not as one of its readers."""
+        me = self._me
+        return self._access.may(Permission.CASES) and (self.over_all or (me is not None and case.may_change(me)))
+
+    def leads(self, case: Case) -> bool:
+        """Whether the account says who takes part: the owner, or an administrator of all cameras."""
+        return self._access.may(Permission.CASES) and (self.over_all or case.owner == self._me)
+
+    def require_part(self, case_id: str) -> Case:
+        """The case, for one who changes it. Raises AccessDenied for a reader."""
+        case = self.get(case_id)
+        if not self.may_change(case):
+            raise AccessDenied(Permission.CASES.value)
+        return case
+
     def _taking_part(self, case_id: str) -> Case:
-        """The case, for one who changes it."""
         self.require(Permission.CASES)
-        return self.get(case_id)
+        return self.require_part(case_id)
 
     def _require_leading(self, case: Case) -> None:
-        """Raises AccessDenied for who neither owns the case nor is an administrator of all cameras."""
-        if not self.over_all and case.owner != self._me:
+        if not self.leads(case):
             raise AccessDenied(Permission.CASES.value)
 
     def _members(self, names: Sequence[str]) -> tuple[Member, ...]:
@@ -250,6 +273,12 @@ class ScopedCases:
     def _recorded(self, event: str, case_id: str, **told: Any) -> Iterator[None]:
         with _problems(), recorded(self.services.audit, event, self.scoped.trail, case=case_id, **told):
             yield
+
+
+def _each_once(case: Case) -> Case:
+    """Everybody as what lets them do most."""
+    members = tuple(one for one in case.members if one != case.owner)
+    return replace(case, members=members, readers=tuple(r for r in case.readers if r not in (case.owner, *members)))
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class ScopedExports:
     ) -> tuple[Export, bool]:
         """Have an export made of what the account sees. Returns the job and whether it is new."""
         self.require(Permission.EXPORT)
-        case, account, now = self.scoped.cases.get(case_id), self._access.account, datetime.now(UTC)
+        case, account, now = self.scoped.cases.require_part(case_id), self._access.account, datetime.now(UTC)
         export = Export(
             id=id_for(self.services.redis, account, f"export:{case.id}", key, request),
             case_id=case.id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from service.api.scoped import Scoped
     from service.api.services import Services
 
-__all__ = ["FoundProposal", "KnownSubject", "ScopedSubjects"]
+__all__ = ["FoundProposal", "ScopedSubjects"]
 
 MAX_EXAMPLES = 20  # of one search
 
@@ -52,14 +52,6 @@ class FoundProposal:
     match: Match
     subject_id: str | None
     conflicts: tuple[Conflict, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class KnownSubject:
-    """A subject and its latest confirmed sighting, None where that is gone."""
-
-    subject: Subject
-    picture: TrackletRecord | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +72,11 @@ class ScopedSubjects:
     def page(self, limit: int, cursor: str | None, *, only_pending: bool = False) -> tuple[list[Subject], str | None]:
         """Newest first, and the id to go on below; only those where something waits for a second person, by choice."""
         self.require(Permission.VIEW)
-        all_seen = (seen_of(subject, self._access) for subject in self.services.subjects.walk(cursor))
+        subjects = self.services.subjects
+        walked = subjects.walk_waiting(cursor) if only_pending else subjects.walk(cursor)
+        all_seen = (seen_of(subject, self._access) for subject in walked)
         wanted = (one for one in all_seen if one is not None and (not only_pending or one.pending or self._merges(one)))
         return one_page(wanted, limit)
-
-    def overview(self, limit: int, cursor: str | None) -> tuple[list[KnownSubject], str | None]:
-        """Like `page`, each with its latest confirmed sighting."""
-        found, further = self.page(limit, cursor)
-        latest = [max(subject.confirmed, default=None) for subject in found]  # ids rise with time
-        known = self.services.gallery.get_many([one for one in latest if one is not None])
-        pairs = zip(found, latest, strict=True)
-        return [KnownSubject(subject, known.get(one) if one is not None else None) for subject, one in pairs], further
 
     def holding(self, tracklet_id: str) -> Subject | None:
         """The subject that a sighting is confirmed in, where the account sees both."""
@@ -158,15 +144,22 @@ class ScopedSubjects:
             return subject.confirmed_by_two(decision)
 
         after = self._change("subject.confirm", subject_id, None, change, tracklet=tracklet_id)
-        now = after.confirmed.get(tracklet_id)
-        if after.revision == before[0].revision:
-            return after
-        if now is not None and now.proposed is not None:
-            two = {"proposed_by": now.proposed.account, "confirmed_by": now.account}
-            self._note("subject.confirmed", after.id, tracklet=tracklet_id, **two)
-        elif tracklet_id in after.pending:
-            self._note("subject.pending", after.id, tracklets=[tracklet_id], proposed_by=self._access.account)
+        if after.revision != before[0].revision:
+            self._note_two(after, [tracklet_id])
         return after
+
+    def _note_two(self, after: Subject, tracklet_ids: Iterable[str]) -> None:
+        """Which of them wait for a second person now, and which have had both."""
+        waiting = []
+        for one in tracklet_ids:
+            now = after.confirmed.get(one)
+            if now is not None and now.proposed is not None:
+                two = {"proposed_by": now.proposed.account, "confirmed_by": now.account}
+                self._note("subject.confirmed", after.id, tracklet=one, **two)
+            elif one in after.pending:
+                waiting.append(one)
+        if waiting:
+            self._note("subject.pending", after.id, tracklets=waiting, proposed_by=self._access.account)
 
     def withdraw(self, subject_id: str, tracklet_id: str) -> Subject:
         """Take back whatever was decided about a sighting."""
@@ -226,16 +219,51 @@ class ScopedSubjects:
             other=other_id,
         )
 
-    def split(self, subject_id: str, revision: int, tracklet_ids: Sequence[str], name: str | None) -> Subject:
-        """Take sightings out into a subject of their own. Returns the new one."""
+    def split(
+        self,
+        subject_id: str,
+        revision: int,
+        tracklet_ids: Sequence[str],
+        name: str | None,
+        key: str | None,
+        request: BaseModel,
+    ) -> tuple[Subject, bool]:
+        """Take sightings out into a subject of their own. Returns the new one, and whether it was made now."""
         self.require(Permission.SUBJECTS)
         seen = self.get(subject_id)
-        if not seen.confirmed.keys() >= set(tracklet_ids):
-            raise ProblemError(404, "tracklet-not-found", "A sighting is not confirmed in this subject.")
-        told = {"subject": seen.id, "tracklets": sorted(set(tracklet_ids)), "name": name}
+        new_id = id_for(self.services.redis, self._access.account, f"split:{subject_id}", key, request)
+        if key is not None and self.services.subjects.get_many([new_id]):
+            return self.get(new_id), False
+        self._check_confirmed(seen, tracklet_ids)
+        told = {"subject": seen.id, "other": new_id, "tracklets": sorted(set(tracklet_ids)), "name": name}
         with _problems(), recorded(self.services.audit, "subject.split", self.scoped.trail, **told):
-            _, made = self.services.subjects.split(seen.id, revision, tracklet_ids, name, self._access.account)
-        return self._shown(made)
+            account = self._access.account
+            _, made = self.services.subjects.split(seen.id, revision, tracklet_ids, new_id, name, account)
+        return self._shown(made), True
+
+    def move(
+        self, subject_id: str, revision: int, tracklet_ids: Sequence[str], other_id: str, other_revision: int
+    ) -> Subject:
+        """Take sightings out and confirm them in another subject, which is returned. What was done already is nothing.
+
+        Where two have to confirm, they are taken out at once, and wait in the other one until somebody else agrees.
+        """
+        self.require(Permission.SUBJECTS)
+        seen, other = self.get(subject_id), self.get(other_id)
+        decisions = self._decisions(tracklet_ids)
+        there = other.confirmed.keys() | other.pending.keys()
+        if seen.id != other.id and decisions.keys() <= there - seen.confirmed.keys():
+            return other
+        self._check_confirmed(seen, tracklet_ids)
+
+        def take(subject: Subject) -> Subject:
+            return subject.confirmed_by_two(decisions) if self._two_persons else subject.decided(confirmed=decisions)
+
+        told = {"subject": seen.id, "other": other.id, "tracklets": list(decisions)}
+        with _problems(), recorded(self.services.audit, "subject.move", self.scoped.trail, **told):
+            _, gained = self.services.subjects.move(seen.id, revision, decisions, other.id, other_revision, take)
+        self._note_two(gained, decisions)
+        return self._shown(gained)
 
     def remove(self, subject_id: str, revision: int) -> None:
         """Forget a subject; its sightings stay."""
@@ -301,6 +329,10 @@ class ScopedSubjects:
         if taken:
             sentence = f"The sighting {taken[0]} is confirmed in another subject; merge them."
             raise ProblemError(409, "in-another-subject", sentence)
+
+    def _check_confirmed(self, seen: Subject, tracklet_ids: Sequence[str]) -> None:
+        if not seen.confirmed.keys() >= set(tracklet_ids):
+            raise ProblemError(404, "tracklet-not-found", "A sighting is not confirmed in this subject.")
 
     def _note(self, event: str, subject_id: str, **told: Any) -> None:
         """What came of a step that was recorded before it was made."""

@@ -59,6 +59,7 @@ class SeenEntry:
 
     Attributes:
         cameras: those it watches and they see; None for all.
+        changeable: by who sees it.
         examples_until: about when retention will have removed the last sighting that it looks for, and it ends;
             None where it has a photo, or a sighting is kept for ever.
     """
@@ -67,6 +68,7 @@ class SeenEntry:
     state: WatchState
     cameras: Cameras
     examples_until: datetime | None
+    changeable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +222,12 @@ class ScopedWatchlist:
 
     def _changeable(self, entry_id: str) -> WatchEntry:
         entry = self._find(entry_id)
-        if not entry.is_owned_by(self._me()) and self._access.role is not Role.ADMIN:
+        if not self._may_change(entry, self._me()):
             raise AccessDenied(Permission.WATCHLISTS.value)
         return entry
+
+    def _may_change(self, entry: WatchEntry, me: Account | None) -> bool:
+        return entry.is_owned_by(me) or self._access.role is Role.ADMIN
 
     def _sees(self, entry: WatchEntry, me: Account | None) -> bool:
         seen = self._access.cameras
@@ -242,6 +247,7 @@ class ScopedWatchlist:
         now, model, days_of = self._now(), self.services.alerting.model, self.services.keep_days()
         default_days = self.services.settings.retention_days
         owners = {name: self.services.accounts.get(name) for name in {entry.owner for entry in entries}}
+        me = self._me()
 
         def kept_until(example: WatchExample) -> datetime | None:
             days = days_of.get(example.camera_id or "", default_days)
@@ -259,6 +265,7 @@ class ScopedWatchlist:
                     entry.state(now, owners[entry.owner], model),
                     narrow(narrow(entry.cameras, entry.scope), self._access.cameras),
                     max(known) if len(known) == len(ends) else None,
+                    self._may_change(entry, me),
                 )
             )
         return shown

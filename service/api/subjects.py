@@ -25,6 +25,7 @@ from service.api.schema_subjects import (
     SubjectChange,
     SubjectCreate,
     SubjectMerge,
+    SubjectMove,
     SubjectPage,
     SubjectSighting,
     SubjectSplit,
@@ -208,14 +209,45 @@ async def withdraw_merge(
     operation_id="split_subject",
     summary="Some sightings are somebody else",
     status_code=status.HTTP_201_CREATED,
-    responses=_CHANGING,
+    responses={**_CHANGING, **made_before(Subject)},
 )
-async def split(request: SubjectSplit, scoped: ManagingSubjects, subject_id: str = SubjectIdPath) -> Subject:
-    """They become a subject of their own, which says what it was split from."""
+async def split(
+    request: SubjectSplit,
+    scoped: ManagingSubjects,
+    response: Response,
+    key: IdempotencyKey = None,
+    subject_id: str = SubjectIdPath,
+) -> Subject:
+    """They become a subject of their own, which says what it was split from. The same again, with the same key,
+    answers 200.
+    """
 
     def do() -> Subject:
-        made = scoped.subjects.split(subject_id, request.revision, request.tracklet_ids, request.name)
+        given = subject_id, request.revision, request.tracklet_ids, request.name
+        made, new = scoped.subjects.split(*given, key, request)
+        response.status_code = status.HTTP_201_CREATED if new else status.HTTP_200_OK
+        response.headers["Location"] = f"/api/v1/subjects/{made.id}"
         return subject_shown(made, scoped.camera_names())
+
+    return await run_in_threadpool(do)
+
+
+@router.post(
+    "/subjects/{subject_id}/move",
+    operation_id="move_tracklets",
+    summary="Some sightings are of another subject",
+    responses=_CHANGING,
+)
+async def move(request: SubjectMove, scoped: ManagingSubjects, subject_id: str = SubjectIdPath) -> Subject:
+    """Taken out here and confirmed there, in one step; answers with the other subject. Done already, it changes
+    nothing. All of them are moved by a merge.
+
+    Where two have to confirm, they are `pending` there until another account confirms each.
+    """
+
+    def do() -> Subject:
+        given = request.revision, request.tracklet_ids, request.other_id, request.other_revision
+        return subject_shown(scoped.subjects.move(subject_id, *given), scoped.camera_names())
 
     return await run_in_threadpool(do)
 

@@ -95,13 +95,8 @@ async def get_watch_entry(scoped: ManagingWatchlist, entry_id: EntryId) -> Watch
 @router.patch("/{entry_id}", operation_id="change_watch_entry", summary="Change an entry", responses=_CHANGING)
 async def change_watch_entry(change: WatchEntryChange, scoped: ManagingWatchlist, entry_id: EntryId) -> WatchEntryInfo:
     """Its owner and administrators may. Its cameras are never more than it was made for."""
-    changes = change.given()
-    revision = changes.pop("revision")
-    if change.cameras is not None:
-        changes["cameras"] = frozenset(change.cameras)
-    if change.hours is not None:
-        changes["hours"] = change.hours.of_entry()
-    return await run_in_threadpool(lambda: _shown(scoped, scoped.watchlist.change(entry_id, revision, changes)))
+    changes = change.of_entry()
+    return await run_in_threadpool(lambda: _shown(scoped, scoped.watchlist.change(entry_id, change.revision, changes)))
 
 
 @router.delete(

@@ -53,7 +53,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The head of a case. `revision` rises with every change of it; notes and pins do not change it."""
+    """The head of a case. `revision` rises with every change of it; notes and pins do not change it.
+
+    Attributes:
+        members: change it; readers: only read it. Nobody is both, and the owner neither.
+    """
 
     id: str
     title: str
@@ -63,8 +67,13 @@ class Case:
     created_at: datetime
     changed_at: datetime
     revision: int = 1
+    readers: tuple[Member, ...] = ()
 
     def takes_part(self, member: Member) -> bool:
+        """Whether somebody may read it."""
+        return self.may_change(member) or member in self.readers
+
+    def may_change(self, member: Member) -> bool:
         return member == self.owner or member in self.members
 
     def changed(self, **changes: Any) -> Case:
@@ -79,6 +88,7 @@ class Case:
                 "state": self.state.value,
                 "owner": _member(self.owner),
                 "members": [_member(one) for one in self.members],
+                "readers": [_member(one) for one in self.readers],
                 "created_at": self.created_at.isoformat(),
                 "changed_at": self.changed_at.isoformat(),
                 "revision": self.revision,
@@ -97,6 +107,7 @@ class Case:
                 state=CaseState(v["state"]),
                 owner=_to_member(v["owner"]),
                 members=tuple(_to_member(one) for one in v["members"]),
+                readers=tuple(_to_member(one) for one in v.get("readers", ())),
                 created_at=datetime.fromisoformat(v["created_at"]),
                 changed_at=datetime.fromisoformat(v["changed_at"]),
                 revision=int(v["revision"]),

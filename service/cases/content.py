@@ -65,6 +65,7 @@ def told(content: CaseContent, pictures: Pictures, about: Mapping[str, Any]) -> 
             "state": case.state.value,
             "owner": case.owner.account,
             "members": [member.account for member in case.members],
+            "readers": [reader.account for reader in case.readers],
             "created_at": case.created_at.isoformat(),
         },
         "notes": [{"account": n.account, "at": n.at.isoformat(), "text": n.text} for n in content.notes],

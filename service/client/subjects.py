@@ -12,6 +12,7 @@ from service.api.schema_subjects import (
     SubjectChange,
     SubjectCreate,
     SubjectMerge,
+    SubjectMove,
     SubjectPage,
     SubjectSplit,
     SubjectTimeline,
@@ -25,9 +26,9 @@ __all__ = ["Subjects", "WalkingTimes"]
 
 
 class Subjects(Noun):
-    def list(self, *, page_size: int = 200) -> Iterator[Subject]:
-        """Newest first; pages are fetched as they are looked at."""
-        return self._api.each(SubjectPage, "/subjects", limit=page_size)
+    def list(self, *, pending: bool = False, page_size: int = 200) -> Iterator[Subject]:
+        """Newest first; pages are fetched as they are looked at. Only where a second person has to agree, by choice."""
+        return self._api.each(SubjectPage, "/subjects", limit=page_size, pending=pending)
 
     def get(self, subject_id: str) -> Subject:
         return self._api.get(Subject, f"/subjects/{subject_id}")
@@ -60,10 +61,22 @@ class Subjects(Noun):
         """Take a proposal to merge back, where two accounts have to confirm."""
         return self._api.call(Subject, "DELETE", f"/subjects/{subject_id}/merge/{other_id}")
 
-    def split(self, subject: Subject, tracklet_ids: Sequence[str], name: str | None = None) -> Subject:
-        """Some sightings are somebody else; returns that one."""
+    def split(
+        self, subject: Subject, tracklet_ids: Sequence[str], name: str | None = None, *, key: str | None = None
+    ) -> Subject:
+        """Some sightings are somebody else; returns that one, made once for each `key`."""
         request = SubjectSplit(revision=subject.revision, tracklet_ids=list(tracklet_ids), name=name)
-        return self._api.call(Subject, "POST", f"/subjects/{subject.id}/split", request)
+        return self._api.create(Subject, f"/subjects/{subject.id}/split", request, key)
+
+    def move(self, subject: Subject, tracklet_ids: Sequence[str], other: Subject) -> Subject:
+        """Some sightings are of another subject; returns that one."""
+        request = SubjectMove(
+            revision=subject.revision,
+            tracklet_ids=list(tracklet_ids),
+            other_id=other.id,
+            other_revision=other.revision,
+        )
+        return self._api.call(Subject, "POST", f"/subjects/{subject.id}/move", request)
 
     def proposals(self, subject_id: str, request: ProposalsRequest | None = None) -> Proposals:
         """Sightings that are probably of the subject."""

@@ -103,4 +103,6 @@ def _in_words() -> Iterator[None]:
     except (AccountError, TokenError) as error:
         raise Unanswered(str(error)) from None
     except ValidationError as error:
-        raise Unanswered(str(error.errors(include_input=False)[0]["msg"])) from None
+        first = error.errors(include_input=False)[0]
+        field, told = ".".join(map(str, first["loc"])), str(first["msg"]).removeprefix("Value error, ")
+        raise Unanswered(f"{field}: {told}" if field else told) from None

@@ -10,6 +10,8 @@ from nicegui import ui
 
 from models.types import Modality
 from service.dashboard import strings
+from service.dashboard.wording import thumbnail
+from service.gallery import TrackletRecord
 
 __all__ = [
     "answer_of",
@@ -20,6 +22,7 @@ __all__ = [
     "facts",
     "heading",
     "link",
+    "picture_of",
     "plain",
     "primary",
     "quiet",
@@ -68,6 +71,16 @@ def badge(modality: Modality) -> None:
     with ui.element("span").classes(f"tp-badge tp-{modality.value}"):
         ui.icon("light_mode" if day else "dark_mode")
         ui.label(strings.DAY if day else strings.NIGHT)
+
+
+def picture_of(record: TrackletRecord | None, alt: str = "") -> None:
+    """A sighting's small picture, or what stands for one that is gone."""
+    if record is None:
+        with ui.element("span").classes("tp-no-picture"):
+            ui.icon("person")
+        return
+    image = ui.element("img")
+    image.props["src"], image.props["alt"] = thumbnail(record), alt
 
 
 def empty(icon: str, title: str, text: str = "", *, bad: bool = False) -> ui.element:

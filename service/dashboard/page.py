@@ -25,6 +25,7 @@ from service.dashboard.pages.cameras import CamerasPage
 from service.dashboard.pages.case import CasePage
 from service.dashboard.pages.cases import CasesPage
 from service.dashboard.pages.live import LivePage
+from service.dashboard.pages.pending import PendingPage
 from service.dashboard.pages.plan import PlanPage
 from service.dashboard.pages.search import SearchPage
 from service.dashboard.pages.search_start import SearchStartPage
@@ -33,12 +34,15 @@ from service.dashboard.pages.subject import SubjectPage
 from service.dashboard.pages.subjects import SubjectsPage
 from service.dashboard.pages.system import SystemPage
 from service.dashboard.pages.users import UsersPage
+from service.dashboard.pending_badge import PendingBadge
 from service.dashboard.status import StatusLine
 from service.gallery.records import CAMERA_ID, TRACKLET_ID
-from service.security.access import Access, Permission
+from service.security.access import Permission
+from service.settings import Settings
 
 __all__ = ["PATHS", "build_page"]
 
+BADGE_S = 10.0
 _STYLE = (Path(__file__).parent / "theme.css").read_text(encoding="utf-8")
 _LOG_OUT = """
 await fetch('/api/v1/session', {method: 'DELETE', headers: {'X-Tapetum-Request': '1'}});
@@ -70,10 +74,15 @@ _HERE = """
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """What the pages of one tab share."""
+    """What the pages of one tab share.
+
+    Attributes:
+        decided: called when less waits for a second person than before.
+    """
 
     desk: Desk
     asking: Asking
+    decided: Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,7 @@ class Place:
     Attributes:
         key: after ``g``.
         listed: among the pages of the head; what is not has a way of its own.
+        applies: whether there is such a page in this installation.
         builders: of the page and of what lies below it, by path; called with the tab, and where the path has a
             ``{one}`` with that and with what the address says of ``by``, and for a ``/plan`` with which.
     """
@@ -93,6 +103,7 @@ class Place:
     permission: Permission
     builders: Mapping[str, Callable[..., Awaitable[None]]]
     listed: bool = True
+    applies: Callable[[Settings], bool] = lambda _: True
 
 
 PLACES = (
@@ -117,6 +128,14 @@ PLACES = (
             "/subjects/{one}": lambda tab, one, _: SubjectPage(tab.desk, tab.asking, one).build(),
             "/sightings/{one}": lambda tab, one, _: SightingPage(tab.desk, tab.asking, one).build(),
         },
+    ),
+    Place(
+        "/pending",
+        strings.PENDING_PAGE,
+        "f",
+        Permission.SUBJECTS,
+        {"/pending": lambda tab: PendingPage(tab.desk, tab.decided).build()},
+        applies=lambda settings: settings.two_person_confirmation,
     ),
     Place(
         "/alerts",
@@ -184,7 +203,8 @@ async def build_page(scoped: Scoped) -> None:
     ui.add_css(_STYLE)
     ui.query("body").classes("tp")
     desk = Desk(scoped)
-    places = _allowed(scoped.access)
+    places = _allowed(scoped)
+    badge: PendingBadge | None = None
     ui.html(escape(strings.TO_CONTENT), sanitize=False, tag="button").classes("tp-skip").props("type=button").on(
         "click", js_handler='() => document.querySelector("main").focus()'
     )
@@ -193,7 +213,9 @@ async def build_page(scoped: Scoped) -> None:
         ui.html(f'<a class="tp-brand" href="/">{LOGO}<span>{strings.TITLE}</span></a>', sanitize=False)
         with ui.element("nav").classes("tp-nav").props(f'aria-label="{strings.PAGES}"'):
             for place in (place for place in places if place.listed):
-                ui.html(escape(place.title), sanitize=False, tag="a").props(f'href="{place.path}"')
+                way = ui.html(escape(place.title), sanitize=False, tag="a").props(f'href="{place.path}"')
+                if place.path == "/pending":
+                    badge = PendingBadge(desk, way)
         ui.element("span").classes("tp-grow")
         status = StatusLine(scoped)
         who = strings.WHO.format(account=scoped.access.account, role=strings.ROLES[scoped.access.role])
@@ -209,16 +231,22 @@ async def build_page(scoped: Scoped) -> None:
 
     client.sub_pages_router.on_path_changed(moved)
     with ui.element("main").classes("tp-main").props("tabindex=-1"):
-        _Pages(_routes(Tab(desk, Asking(desk)), places))
+        _Pages(_routes(Tab(desk, Asking(desk), badge.refresh if badge is not None else _nothing), places))
     await client.connected()
     client.run_javascript(f"({_HERE})(location.pathname, {titles})")
     await desk.learn_zone()
     ui.timer(2.0, status.refresh)
+    if badge is not None:
+        ui.timer(BADGE_S, badge.refresh)
 
 
-def _allowed(access: Access) -> list[Place]:
+async def _nothing() -> None:
+    return
+
+
+def _allowed(scoped: Scoped) -> list[Place]:
     """What a role may not do is not shown; that it is not done either is up to `Scoped`."""
-    return [place for place in PLACES if access.may(place.permission)]
+    return [place for place in PLACES if scoped.access.may(place.permission) and place.applies(scoped.settings)]
 
 
 def _routes(tab: Tab, places: Sequence[Place]) -> dict[str, Callable[..., Awaitable[None]]]:

@@ -261,10 +261,70 @@ KEEP: Final = "Keep"
 RENAME: Final = "Rename"
 FIND_MORE: Final = "Find more sightings"
 TAKE_OUT: Final = "Take out"
+FIND_SUBJECT: Final = "Name or number"
+NO_SUCH_SUBJECT: Final = "No subject of yours is called so."
+FIRST_SUBJECTS: Final = "The newest {count}. Type more of the name for others."
+MERGE: Final = "Merge"
+MERGE_WHICH: Final = "Who is the same person as {name}?"
+MERGE_SURE: Final = "Are these one person?"
+MERGE_TEXT: Final = (
+    "All sightings are “{name}” afterwards; links to “{other}” lead there. Sightings can be split off again."
+)
+MERGE_TWO: Final = "Here two people decide: you propose it, and another account has to agree."
+MERGE_MINE: Final = "You have proposed it. Another account has to agree, not you again."
+MERGE_PROPOSE: Final = "Propose to merge"
+MERGE_AGREE: Final = "Agree and merge"
+MERGE_WAITS: Final = "Proposed. It is done when another account agrees."
+MERGE_DENIED: Final = (
+    "A sighting of one was rejected for the other, so they are not merged. Take that back first if it was wrong."
+)
+ALL_THE_SAME: Final = "{verb} all the same"
+CHOOSE_ANOTHER: Final = "Choose another"
+PAIR_FITS: Final = "No pair of these sightings contradicts that by place and time."
+PAIR_CONFLICTS: Final = (
+    "",
+    "One pair of these sightings cannot be of one person:",
+    "{count} pairs of these sightings cannot be of one person:",
+)
+PAIR_AT_ONCE: Final = "{one} and {other}: on both cameras at the same time"
+PAIR_TOO_FAR: Final = "{one} and {other}: {time} apart, the way takes at least {least}"
+PAIR_MORE: Final = "and {count} more"
+CHOOSE_SIGHTING: Final = "Choose {camera}, {time}"
+CHOOSE_TO_SPLIT: Final = "Somebody else among them? Choose those sightings."
+CHOOSE_NONE: Final = "Choose none"
+CHOSEN: Final = "{count} chosen"
+ALL_CHOSEN: Final = "All of them: one sighting has to stay. Merge the subject instead."
+MORE_SIGHTINGS: Final = "More sightings"
+SPLIT: Final = "Split off"
+SPLIT_TEXT: Final = "{sightings} become a subject of their own."
+SPLIT_DO: Final = "Make a subject"
+MOVE: Final = "Move"
+MOVE_WHICH: Final = "Who is it?"
+MOVE_SURE: Final = "Are the chosen ones {name}?"
+MOVE_TWO: Final = "Here two people decide: they are taken out at once, and wait there until another account agrees."
+SPLIT_FROM: Final = "Split off from another subject"
+MERGED_IN: Final = ("", "Another subject was merged into it", "{count} subjects were merged into it")
 PENDING: Final = "Waits for a second person"
 PENDING_TEXT: Final = "No part of the subject until another account confirms it too."
+PENDING_PAGE: Final = "To confirm"
+PENDING_PAGE_TEXT: Final = (
+    "Two people decide who somebody is. What you, {account}, proposed waits for another account: one person twice "
+    "is not two."
+)
+PENDING_COUNT: Final = "{title}, {count} for you"
+NONE_CONFIRMED: Final = "No sighting is confirmed yet"
+MORE_PENDING: Final = "More"
+NOTHING_PENDING: Final = "Nothing waits for a second person"
+NOTHING_PENDING_TEXT: Final = "What somebody confirms or proposes to merge appears here until another account agrees."
+PENDING_MERGE: Final = "Merge with {name}"
+PENDING_MINE: Final = "You proposed it, so somebody else has to agree."
+PENDING_TAKEN: Final = "It is confirmed in another subject by now."
 PROPOSED_BY: Final = "{account} confirmed it, {time}"
+MERGE_PROPOSED_BY: Final = "{account} proposed it, {time}"
 CONFIRM_TOO: Final = "Confirm too"
+LOOK_AT_BOTH: Final = "Look at both"
+NOT_THIS: Final = "Reject"
+TAKE_BACK: Final = "Take back"
 TIMELINE: Final = "Where and when"
 IN_ORDER: Final = "In order"
 STAYS: Final = "How long on each camera"
@@ -601,6 +661,15 @@ NO_CASES_TEXT: Final = "A case holds sightings, subjects and notes of one matter
 TO_CASES: Final = "Go to Cases"
 CLOSE_CASE: Final = "Close the case"
 OPEN_CASE: Final = "Open again"
+TAKING_PART: Final = "Who takes part"
+CASE_ROLES: Final = {"owner": "owner", "members": "may change it", "readers": "reads it"}
+CASE_ROLES_GIVEN: Final = {"members": "May change it", "readers": "Reads it", "owner": "Owner, instead of the one now"}
+ADD_MEMBER: Final = "Add somebody"
+MEMBERS_TEXT: Final = (
+    "By the name of the account. Everybody sees the pins of their own cameras; title and notes are the same for all."
+)
+REMOVE_MEMBER: Final = "Take {account} out of the case? What they pinned and noted stays."
+READS_ONLY: Final = "You read this case, and do not change it."
 PIN: Final = "Pin to a case"
 PIN_NOTE: Final = "Why it belongs there"
 UNPIN: Final = "Take out"
@@ -659,6 +728,16 @@ WATCH_STATES: Final = {
     "out-of-scope": "does not match: its owner does not see its cameras or examples any more",
 }
 WATCH_RULE: Final = "from {percent} on, until {time}"
+WATCH_ALL: Final = "on all cameras of its owner, also those to come"
+WATCH_HOURS: Final = "{start} to {end} ({zone})"
+WATCH_GOES: Final = "ends about {time}, when its last sighting expires"
+MORE_WATCHED: Final = "These are the newest {count}; the API has all."
+PAUSE_WATCH: Final = "Pause"
+RESUME_WATCH: Final = "Resume"
+CHANGE_WATCH: Final = "Watching for {name}"
+WATCH_NAME: Final = "Name"
+WATCH_UNTIL: Final = "Until"
+WATCH_EVERY: Final = "All cameras that it was made for"
 WATCH: Final = "Watch for"
 WATCH_TEXT: Final = "Alerts appear on the Alerts page, on all cameras that you see now."
 WATCH_REASON: Final = "Reason"

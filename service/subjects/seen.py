@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from service.security.access import Access
-from service.subjects.store import SubjectMissing, SubjectStore
+from service.subjects.store import SubjectStore
 from service.subjects.subject import Proposed, Subject
 
 __all__ = ["merges_in_sight", "seen_of"]
@@ -33,10 +31,9 @@ def seen_of(subject: Subject, access: Access) -> Subject | None:
 
 def merges_in_sight(subject: Subject, store: SubjectStore, access: Access) -> dict[str, Proposed]:
     """Merges that somebody proposed, without subjects that the account sees nothing of, and those that are gone."""
-    found = {}
-    for one, proposed in subject.pending_merges.items():
-        with suppress(SubjectMissing):
-            other = store.get(one)
-            if other.id == one and seen_of(other, access) is not None:
-                found[one] = proposed
-    return found
+    others = store.get_many(list(subject.pending_merges))
+    return {
+        one: proposed
+        for one, proposed in subject.pending_merges.items()
+        if one in others and others[one].id == one and seen_of(others[one], access) is not None
+    }

@@ -15,7 +15,6 @@ from typing import Any, cast
 
 import redis
 import structlog
-from ulid import ULID
 
 from service.gallery import keys
 from service.gallery.newest import newest_first
@@ -32,13 +31,15 @@ _NUMBER = "tapetum:subjects:number"
 _OF = "tapetum:subjects:of"  # hash: sighting -> the subject that it is confirmed in
 _REJECTED = "tapetum:subjects:rejected"  # sorted set of sighting|subject, all of score 0
 _PENDING = "tapetum:subjects:pending"  # the same of sightings that wait for a second person
+_WAITING = "tapetum:subjects:waiting"  # like the order, of subjects where something waits for a second person
 _MOVED = "tapetum:subjects:moved"  # hash: an id that a subject had -> its id now
 _ATTEMPTS = 20
 _MAX_OLD = 512  # ids looked for behind one sighting
 
-# KEYS: subjects, order, of, moved, rejected, pending. ARGV: the plan as JSON, the prefix of a sighting's record.
-# A plan lists documents {id, was, now}, claims {tracklet, was, now}, members {set, member, now}, where a set is one of
-# the last two keys, and moves {id, now}; '' is nothing. It is carried out as a whole or not at all.
+# KEYS: subjects, order, of, moved, rejected, pending, waiting. ARGV: the plan as JSON, the prefix of a sighting's
+# record. A plan lists documents {id, was, now, waits}, claims {tracklet, was, now, judged}, members {set, member, now},
+# where a set is rejected or pending, and moves {id, now}; '' is nothing. What is judged needs a record: only a merge
+# takes over what is there, and its old id leads an erasure on. It is carried out as a whole or not at all.
 _CARRY_OUT = """#!lua
 local plan = cjson.decode(ARGV[1])
 for _, d in ipairs(plan.documents) do
@@ -46,7 +47,7 @@ for _, d in ipairs(plan.documents) do
 end
 for _, c in ipairs(plan.claims) do
   if (redis.call('HGET', KEYS[3], c.tracklet) or '') ~= c.was then return {'taken', c.tracklet} end
-  if c.was == '' and redis.call('EXISTS', ARGV[2] .. c.tracklet) == 0 then return {'gone', c.tracklet} end
+  if c.judged == 1 and redis.call('EXISTS', ARGV[2] .. c.tracklet) == 0 then return {'gone', c.tracklet} end
 end
 for _, r in ipairs(plan.members) do
   if r.now == 1 and redis.call('EXISTS', ARGV[2] .. string.sub(r.member, 1, 26)) == 0 then
@@ -61,6 +62,7 @@ for _, d in ipairs(plan.documents) do
     redis.call('HSET', KEYS[1], d.id, d.now)
     redis.call('ZADD', KEYS[2], 0, d.id)
   end
+  if d.waits == 1 then redis.call('ZADD', KEYS[7], 0, d.id) else redis.call('ZREM', KEYS[7], d.id) end
 end
 for _, c in ipairs(plan.claims) do
   if c.now == '' then redis.call('HDEL', KEYS[3], c.tracklet) else redis.call('HSET', KEYS[3], c.tracklet, c.now) end
@@ -138,6 +140,10 @@ class SubjectStore:
     def walk(self, before: str | None = None) -> Iterator[Subject]:
         """Subjects made before the one with an id, newest first. One that cannot be read is left out and logged."""
         return newest_first(self._redis, _ORDER, self.get_many, before)
+
+    def walk_waiting(self, before: str | None = None) -> Iterator[Subject]:
+        """Like `walk`, only those where something waits for a second person; looks at no others."""
+        return newest_first(self._redis, _WAITING, self.get_many, before)
 
     def of(self, tracklet_ids: Sequence[str]) -> dict[str, str]:
         """The ids of the subjects that sightings are confirmed in."""
@@ -228,7 +234,13 @@ class SubjectStore:
         return merged
 
     def split(
-        self, subject_id: str, revision: int, tracklet_ids: Iterable[str], name: str | None, account: str
+        self,
+        subject_id: str,
+        revision: int,
+        tracklet_ids: Iterable[str],
+        new_id: str,
+        name: str | None,
+        account: str,
     ) -> tuple[Subject, Subject]:
         """Take sightings out into a subject of their own. Returns what is left and what is new.
 
@@ -236,6 +248,39 @@ class SubjectStore:
             SubjectMissing, SubjectConflict.
             SubjectRefused: one of them is not confirmed in it, or none would be left.
         """
+        before, left, taken = self._taken(subject_id, revision, tracklet_ids)
+        made = replace(self._made(new_id, name, account, taken), split_from=before.id)
+        self._carry_out({before.id: before, made.id: None}, {before.id: left, made.id: made})
+        return left, made
+
+    def move(
+        self,
+        subject_id: str,
+        revision: int,
+        tracklet_ids: Iterable[str],
+        other_id: str,
+        other_revision: int,
+        take: Callable[[Subject], Subject],
+    ) -> tuple[Subject, Subject]:
+        """Take sightings out and give them to another subject, as `take` does. Returns both.
+
+        Raises:
+            SubjectMissing, SubjectConflict: also when both are one.
+            SubjectRefused: one of them is not confirmed in it, none would be left, or there are too many.
+        """
+        before, left, _ = self._taken(subject_id, revision, tracklet_ids)
+        other = self.get(other_id)
+        _check_revision(other, other_revision)
+        if other.id == before.id:
+            raise SubjectConflict(other_id)
+        gained = take(other).next_revision()
+        self._carry_out({before.id: before, other.id: other}, {before.id: left, other.id: gained})
+        return left, gained
+
+    def _taken(
+        self, subject_id: str, revision: int, tracklet_ids: Iterable[str]
+    ) -> tuple[Subject, Subject, dict[str, Decision]]:
+        """A subject as it is, as it is without some of its sightings, and what was decided about those."""
         before = self.get(subject_id)
         _check_revision(before, revision)
         wanted = frozenset(tracklet_ids)
@@ -244,13 +289,7 @@ class SubjectStore:
             raise SubjectRefused("taken", "A sighting is not confirmed in this subject.", min(foreign))
         if wanted == before.confirmed.keys():
             raise SubjectRefused("full", "At least one sighting must stay.")
-        made = replace(
-            self._made(str(ULID()), name, account, {one: before.confirmed[one] for one in wanted}),
-            split_from=before.id,
-        )
-        left = before.without(wanted).next_revision()
-        self._carry_out({before.id: before}, {before.id: left, made.id: made})
-        return left, made
+        return before, before.without(wanted).next_revision(), {one: before.confirmed[one] for one in wanted}
 
     def remove(self, subject_id: str, revision: int) -> None:
         """Forget a subject and the ids that led to it; its sightings stay. Raises SubjectMissing, SubjectConflict."""
@@ -305,8 +344,9 @@ class SubjectStore:
             if one is not None and len(one.previous_ids) > MAX_PREVIOUS:
                 raise SubjectRefused("full", f"At most {MAX_PREVIOUS} subjects are merged into one.")
         plan = json.dumps(_plan(before, after))
+        names = [_SUBJECTS, _ORDER, _OF, _MOVED, _REJECTED, _PENDING, _WAITING]
         with redis_at_work():
-            answer = self._script([_SUBJECTS, _ORDER, _OF, _MOVED, _REJECTED, _PENDING], [plan, keys.RECORD])
+            answer = self._script(names, [plan, keys.RECORD])
         outcome, which = (part.decode() for part in cast("list[bytes]", answer))
         if outcome == "conflict":
             raise SubjectConflict(which)
@@ -336,10 +376,21 @@ def _plan(before: Mapping[str, Subject | None], after: Mapping[str, Subject | No
     led_was, led_now = _ways(before), _ways(after)
     return {
         "documents": [
-            {"id": one, "was": _text(before.get(one)), "now": _text(subject)} for one, subject in after.items()
+            {
+                "id": one,
+                "was": _text(before.get(one)),
+                "now": _text(subject),
+                "waits": int(subject is not None and subject.waits),
+            }
+            for one, subject in after.items()
         ],
         "claims": [
-            {"tracklet": one, "was": was.get(one, ""), "now": now.get(one, "")}
+            {
+                "tracklet": one,
+                "was": was.get(one, ""),
+                "now": now.get(one, ""),
+                "judged": int(one in now and (one not in was or after.get(was[one]) is not None)),
+            }
             for one in sorted(was.keys() | now.keys())
             if was.get(one) != now.get(one)
         ],

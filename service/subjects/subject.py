@@ -73,6 +73,11 @@ class Subject:
         if both:
             raise ValueError(f"expected one decision about a sighting, got two about {sorted(both)[0]}")
 
+    @property
+    def waits(self) -> bool:
+        """Whether something of it waits for a second person."""
+        return bool(self.pending or self.pending_merges)
+
     def decided(
         self,
         *,

@@ -61,10 +61,11 @@ def address(folder: Path, _port: int, provider: OidcProvider, clip: Path) -> Ite
     yield from _serve(folder, _port, service)
 
 
-@pytest.fixture
-def two_persons_address(tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def two_persons_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Another application, in which two have to confirm."""
-    yield from _serve(tmp_path, _free_port(), {"TAPETUM_TWO_PERSON_CONFIRMATION": "true"})
+    folder = tmp_path_factory.mktemp("two-persons")
+    yield from _serve(folder, _free_port(), {"TAPETUM_TWO_PERSON_CONFIRMATION": "true"})
 
 
 @pytest.fixture

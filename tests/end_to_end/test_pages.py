@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import APIRequestContext, Browser, Page, expect
 from support.api_world import PASSWORD
-from support.browsing import EIGHT_S, log_in, make, serious, shoot
+from support.browsing import EIGHT_S, log_in, make, serious, serious_in_dialog, shoot
 
 # A page, and what is there when it is whole.
 PAGES = {
@@ -113,12 +114,45 @@ def test_whoever_is_watched_for_raises_an_alert_that_says_why(page: Page, addres
     expect(alert).to_have_count(0, timeout=EIGHT_S)
     page.get_by_role("button", name="Acknowledged").click()
     expect(alert).to_contain_text("Sent somebody to the bay", timeout=EIGHT_S)
+    _change_and_pause(page)
     page.get_by_role("button", name="End Watched").click()
     page.get_by_role("dialog").get_by_role("button", name="End").click()
     expect(page.get_by_text("Nobody. Open a subject")).to_be_visible(timeout=EIGHT_S)
     page.request.delete(
         f"{address}/api/v1/subjects/{subject}?revision=1", headers={"X-Tapetum-Request": "1", "Origin": address}
     )
+
+
+def _change_and_pause(page: Page) -> None:
+    """An entry is made otherwise, paused and resumed where it stands."""
+    entry = page.locator("[data-entry]")
+    expect(entry).to_contain_text("on all cameras of its owner")
+    page.get_by_role("button", name="Change Watched").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("")
+    dialog.get_by_role("button", name="Keep").click()
+    expect(page.get_by_text("reason: a letter is needed")).to_be_visible(timeout=EIGHT_S)
+    page.get_by_role("button", name="Change Watched").click()
+    dialog.get_by_label("Reason").fill("Missing since morning")
+    until = datetime.now() + timedelta(days=40)  # noqa: DTZ005  the day is all that counts
+    dialog.get_by_label("Until").fill(f"{until:%Y-%m-%d}T03:04")
+    dialog.get_by_label("Likely").click()
+    page.get_by_role("option", name="95 % or more").click()
+    dialog.get_by_role("checkbox", name="All cameras that it was made for").click()
+    dialog.get_by_label("Cameras").click()
+    page.get_by_role("option", name="Car park north").click()
+    page.keyboard.press("Escape")
+    assert serious_in_dialog(page) == []
+    shoot(page, "watch-change")
+    dialog.get_by_role("button", name="Keep").click()
+    expect(entry).to_contain_text(f"from 95% on, until {until.day} {until:%b} 03:04:00", timeout=EIGHT_S)
+    for told in ("Car park north", "Missing since morning (admin)"):
+        expect(entry).to_contain_text(told)
+    page.get_by_role("button", name="Pause Watched").click()
+    expect(entry).to_contain_text("paused", timeout=EIGHT_S)
+    shoot(page, "watched")
+    page.get_by_role("button", name="Resume Watched").click()
+    expect(page.get_by_text("watching", exact=True)).to_be_visible(timeout=EIGHT_S)
 
 
 def test_from_a_person_on_a_day_camera_to_a_timeline(page: Page, address: str) -> None:
@@ -178,10 +212,33 @@ def test_a_case_is_opened_filled_noted_and_exported(page: Page, address: str) ->
     with page.expect_download(timeout=60_000) as download:
         page.get_by_role("link", name="Download").click(timeout=60_000)
     assert download.value.path().read_bytes()[:2] == b"PK"
+    _let_somebody_read(page)
     shoot(page, "case")
     page.get_by_role("button", name="Close the case").click()
     expect(page.get_by_role("button", name="Open again")).to_be_visible(timeout=EIGHT_S)
     expect(page.get_by_label("A note")).to_have_count(0)
+
+
+def _let_somebody_read(page: Page) -> None:
+    """An account comes into the case, may do more in it, and goes."""
+    people = page.locator(".tp-case-people")
+    dialog = page.get_by_role("dialog")
+    for name, told in (("nobody-of-this-name", None), ("watcher", "reads it"), ("watcher", "may change it")):
+        page.get_by_role("button", name="Add somebody").click()
+        dialog.get_by_label("Account").fill(name)
+        if told == "reads it":
+            dialog.get_by_label("Role").click()
+            page.get_by_role("option", name="Reads it").click()
+        if told is None:
+            assert serious_in_dialog(page) == []
+        dialog.get_by_role("button", name="Add somebody").click()
+        if told is None:
+            expect(page.get_by_text("One of the accounts is not there.")).to_be_visible(timeout=EIGHT_S)
+        else:
+            expect(people.get_by_role("listitem").filter(has_text="watcher")).to_contain_text(told, timeout=EIGHT_S)
+    page.get_by_role("button", name="Remove watcher").click()
+    dialog.get_by_role("button", name="Remove").click()
+    expect(people).not_to_contain_text("watcher", timeout=EIGHT_S)
 
 
 def test_an_account_is_made_changed_and_removed(page: Page, address: str) -> None:

@@ -263,6 +263,36 @@ def test_everybody_sees_the_pins_of_their_cameras(world: World, api: TestClient,
     assert "vault" not in api.get(f"{path}/pins", headers=gate_only).text.lower()
 
 
+def test_readers_read_and_do_nothing_else(world: World, api: TestClient, seen: Any) -> None:
+    reader, owner = session_of(world, "rita"), session_of(world, "olga")
+    case = api.post(CASES, json={"title": "Read", "members": ["olga"], "readers": ["rita", "olga"]}).json()
+    assert (case["members"], case["readers"]) == (["olga"], ["rita"]), "everybody as what lets them do most"
+    path = f"{CASES}/{case['id']}"
+    assert pin(api, case["id"], seen(90)).status_code == 200
+    for part in ("", "/notes", "/pins", "/exports"):
+        assert api.get(path + part, headers=reader).status_code == 200
+    assert case["id"] in [one["id"] for one in api.get(CASES, headers=reader).json()["items"]]
+    refused = [
+        change(api, case, reader, title="x"),
+        change(api, case, reader, members=["rita"]),
+        api.post(f"{path}/notes", json={"text": "x"}, headers=reader),
+        pin(api, case["id"], seen(91), headers=reader),
+        api.delete(f"{path}/pins/{seen(90)}", headers=reader),
+        api.post(f"{path}/exports", json={"reason": "x"}, headers=reader),
+        api.delete(f"{path}?revision=1", headers=reader),
+    ]
+    assert [answer.status_code for answer in refused] == [403] * len(refused)
+    assert change(api, case, owner, readers=[]).status_code == 403, "who takes part is the owner's matter"
+    promoted = change(api, case, members=["rita"]).json()
+    assert (promoted["members"], promoted["readers"]) == (["rita"], [])
+    assert api.post(f"{path}/notes", json={"text": "x"}, headers=reader).status_code == 201
+    handed = change(api, case, owner="rita", members=["operator-all"], readers=["rita"]).json()
+    assert (handed["owner"], handed["members"], handed["readers"]) == ("rita", ["operator-all"], [])
+    assert change(api, case, reader, readers=["olga"]).json()["readers"] == ["olga"]
+    assert change(api, case, reader, members=[], readers=[]).json()["members"] == []
+    assert api.get(path).status_code == 404
+
+
 def test_all_pins_or_none(api: TestClient, seen: Any) -> None:
     case = opened(api)["id"]
     assert problem(pin(api, case, seen(40), NOBODY)) == (404, "tracklet-not-found")

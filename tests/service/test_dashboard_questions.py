@@ -111,11 +111,11 @@ def test_subjects_are_shown_by_a_sighting_and_found_by_one(world: World, red: li
     everywhere = _as(world, "mara", Role.OPERATOR)
     ids = [red[4].id, red[5].id]
     subject, _ = everywhere.subjects.add("Red", ids, None, SubjectCreate(name="Red", tracklet_ids=ids))
-    known, cursor = everywhere.subjects.overview(5, None)
+    known, cursor = everywhere.subject_views.overview(5, None)
     assert [(one.subject.id, one.picture) for one in known] == [(subject.id, red[5])]
     assert cursor is None
     gate = _as(world, "gate-desk", Role.OPERATOR, frozenset({"gate"}))
-    assert [one.picture for one in gate.subjects.overview(5, None)[0]] == [red[4]]
+    assert [one.picture for one in gate.subject_views.overview(5, None)[0]] == [red[4]]
     assert everywhere.subjects.holding(red[4].id) == everywhere.subjects.get(subject.id)
     assert everywhere.subjects.holding(red[0].id) is None
     assert gate.subjects.holding(red[5].id) is None  # its subject is there, but not for this sighting

@@ -154,7 +154,7 @@ def test_what_creates_takes_an_idempotency_key(world: World) -> None:
         and not any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ()))
     }  # fmt: skip
     # A login, what goes by itself after an hour, what is the same twice, what a revision keeps from being done twice.
-    assert without == {"log_in", "find_persons_in_photo", "erase_tracklets", "split_subject"}
+    assert without == {"log_in", "find_persons_in_photo", "erase_tracklets"}
 
 
 def test_streams_begin_as_the_description_says(world: World, address: str) -> None:

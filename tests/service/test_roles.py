@@ -102,6 +102,11 @@ CALLS = {
     "split_subject": Call(
         "POST", f"/api/v1/subjects/{NO_TRACKLET}/split", {"revision": 1, "tracklet_ids": ["{tracklet}"]}
     ),
+    "move_tracklets": Call(
+        "POST",
+        f"/api/v1/subjects/{NO_TRACKLET}/move",
+        {"revision": 1, "tracklet_ids": ["{tracklet}"], "other_id": NO_SEARCH, "other_revision": 1},
+    ),
     "propose_links": Call("POST", f"/api/v1/subjects/{NO_TRACKLET}/proposals", {}),
     "get_subject_timeline": Call("GET", f"/api/v1/subjects/{NO_TRACKLET}/timeline"),
     "list_plans": Call("GET", "/api/v1/plans"),
@@ -205,8 +210,8 @@ ALLOWED: dict[Role, set[str]] = {
 ALLOWED[Role.OPERATOR] = ALLOWED[Role.VIEWER] | {"find_persons_in_photo", "test_camera"}
 ALLOWED[Role.OPERATOR] |= {
     "add_subject", "rename_subject", "remove_subject", "decide_tracklet", "withdraw_tracklet", "merge_subjects",
-    "split_subject", "withdraw_merge", "add_case", "change_case", "remove_case", "add_note", "pin", "unpin",
-    "export_case", "list_exports", "get_export", "fetch_export", "remove_export",
+    "split_subject", "move_tracklets", "withdraw_merge", "add_case", "change_case", "remove_case", "add_note",
+    "pin", "unpin", "export_case", "list_exports", "get_export", "fetch_export", "remove_export",
     "list_watchlist", "add_watch_entry", "get_watch_entry", "change_watch_entry", "end_watch_entry",
     "acknowledge_alert",
 }  # fmt: skip

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from support.api_world import CALIBRATION, START, World, bearer, client_of, foreseeable_loaders, record_of, world_in
 
 from pipeline.camera import CameraConfig, CameraPosition
+from service.gallery import keys
 from service.security import Role
 from service.subjects import SubjectStore
 
@@ -173,6 +174,70 @@ def test_an_old_id_leads_to_the_one_it_is_now(api: TestClient, seen: Any) -> Non
     assert api.post(f"/api/v1/subjects/{c['id']}/split", json=rest).status_code == 409
     assert api.delete(f"/api/v1/subjects/{a['id']}?revision={left['revision']}").status_code == 204
     assert {api.get(f"/api/v1/subjects/{one['id']}").status_code for one in (a, b, c)} == {404}
+
+
+def test_split_with_a_key_it_is_split_once(api: TestClient, seen: Any) -> None:
+    subject = made(api, seen(62), seen(63), seen(64))
+    out = [s["tracklet_id"] for s in subject["sightings"]][:2]
+    path, key = f"/api/v1/subjects/{subject['id']}/split", {"Idempotency-Key": "lost-answer-2"}
+    first = api.post(path, json={"revision": 1, "tracklet_ids": out}, headers=key)
+    again = api.post(path, json={"revision": 1, "tracklet_ids": out}, headers=key)
+    assert (first.status_code, again.status_code, again.json()) == (201, 200, first.json())
+    assert first.headers["Location"] == f"/api/v1/subjects/{first.json()['id']}"
+    other = api.post(path, json={"revision": 1, "tracklet_ids": out[:1]}, headers=key)
+    assert other.json()["type"] == "urn:tapetum:problem:idempotency-key-taken"
+    assert api.delete(f"/api/v1/subjects/{first.json()['id']}?revision=1").status_code == 204
+    gone = api.post(path, json={"revision": 1, "tracklet_ids": out}, headers=key)
+    assert gone.status_code in (404, 409), "what was removed is not made again"
+
+
+def move(api: TestClient, source: dict[str, Any], tracklets: list[str], other: dict[str, Any]) -> Any:
+    body = {
+        "revision": source["revision"],
+        "tracklet_ids": tracklets,
+        "other_id": other["id"],
+        "other_revision": other["revision"],
+    }
+    return api.post(f"/api/v1/subjects/{source['id']}/move", json=body)
+
+
+def test_sightings_are_moved_to_another_subject_in_one_step(world: World, api: TestClient, seen: Any) -> None:
+    one, two, three, four = (seen(65 + n) for n in range(4))
+    a, b = made(api, one, two, three), made(api, four)
+    decide(api, b["id"], one, "rejected")
+    assert move(api, a, [one], b).json()["type"] == "urn:tapetum:problem:subject-changed"
+    b = api.get(f"/api/v1/subjects/{b['id']}").json()
+    assert move(api, a, [one, four], b).status_code == 404
+    assert move(api, a, [one, two, three], b).status_code == 409, "all of them is a merge"
+    assert move(api, a, [one], a).status_code == 409
+    assert move(api, a, [one, NOBODY], b).status_code == 404
+    moved = move(api, a, [two, one], b)
+    assert moved.status_code == 200, moved.text
+    found = {s["tracklet_id"]: s["decision"] for s in moved.json()["sightings"]}
+    assert found == {one: "confirmed", two: "confirmed", four: "confirmed"}, "the latest decision counts"
+    left = api.get(f"/api/v1/subjects/{a['id']}").json()
+    assert ([s["tracklet_id"] for s in left["sightings"]], left["revision"]) == ([three], 2)
+    assert world.services.subjects.of([one, two]) == {one: b["id"], two: b["id"]}
+    assert move(api, a, [two, one], b).json() == moved.json(), "done already, it changes nothing"
+    told = next(e for e in world.services.audit.newest() if e["event"] == "subject.move")["details"]
+    assert (told["subject"], told["other"], sorted(told["tracklets"])) == (a["id"], b["id"], sorted([one, two]))
+
+
+@pytest.mark.parametrize("act", ["split", "move"])
+def test_what_is_erased_meanwhile_is_neither_moved_nor_split_off(
+    world: World, api: TestClient, seen: Any, act: str
+) -> None:
+    """An erasure takes the record first: what comes after it must not carry the sighting where it does not look."""
+    number = 200 if act == "split" else 210
+    one, other, third = (seen(number + n) for n in range(3))
+    a, b = made(api, one, other), made(api, third)
+    world.services.redis.delete(f"{keys.RECORD}{one}")
+    if act == "split":
+        answer = api.post(f"/api/v1/subjects/{a['id']}/split", json={"revision": 1, "tracklet_ids": [one]})
+    else:
+        answer = move(api, a, [one], b)
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:tapetum:problem:tracklet-not-found")
+    assert api.get(f"/api/v1/subjects/{a['id']}").json()["revision"] == 1
 
 
 def test_what_was_rejected_is_not_merged(api: TestClient, seen: Any) -> None:

@@ -252,6 +252,39 @@ def test_a_merge_wants_two_as_well(world: World, client: TestClient, ann: Person
     assert ("subject.merge", "ben") in told
 
 
+def test_what_is_moved_waits_in_the_other_subject(world: World, ann: Person, ben: Person, seen: Any) -> None:
+    source, other = ann.confirmed(seen(106), three := seen(107)), ann.confirmed(seen(108))
+    body = {
+        "revision": source["revision"],
+        "tracklet_ids": [three],
+        "other_id": other["id"],
+        "other_revision": other["revision"],
+    }
+    answer = ann.client.post(f"{SUBJECTS}/{source['id']}/move", json=body, headers=ann.headers)
+    assert answer.status_code == 200, answer.text
+    assert (of(answer.json(), three)["decision"], of(answer.json(), three)["account"]) == ("pending", "ann")
+    assert ann.get(source["id"])["confirmed_count"] == 1
+    assert of(ben.decide(other["id"], three), three)["proposed_by"] == "ann"
+    told = [(event, who) for event, who, _ in events(world, other["id"])]
+    assert told[-3:] == [("subject.pending", "ann"), ("subject.confirm", "ben"), ("subject.confirmed", "ben")]
+
+
+def test_what_waits_is_listed_without_a_walk_over_the_rest(ann: Person, ben: Person, seen: Any) -> None:
+    def listed() -> list[str]:
+        answer = ann.client.get(SUBJECTS, params={"pending": True, "limit": 200}, headers=ann.headers)
+        return [s["id"] for s in answer.json()["items"]]
+
+    one = seen(170)
+    proposed = ann.make(one)["id"]
+    kept, other = ann.confirmed(seen(171)), ann.confirmed(seen(172))
+    assert (proposed in listed(), kept["id"] in listed()) == (True, False)
+    ann.merge(kept, other)
+    assert kept["id"] in listed()
+    ben.decide(proposed, one)
+    ben.merge(ann.get(kept["id"]), ann.get(other["id"]))
+    assert not {proposed, kept["id"], other["id"]} & set(listed())
+
+
 def test_a_merge_can_be_withdrawn_and_shows_only_what_one_sees(
     world: World, client: TestClient, ann: Person, ben: Person, seen: Any
 ) -> None:

@@ -8,18 +8,17 @@ from nicegui import ui
 
 from service.alerts import Alert
 from service.api.schema_alerts import AcknowledgementRequest
-from service.api.scoped_watchlist import SeenEntry
 from service.dashboard import strings
 from service.dashboard.asking import Asking
 from service.dashboard.desk import Desk, Unanswered
-from service.dashboard.elements import answer_of, ask_first, badge, empty, heading, plain, primary, quiet
+from service.dashboard.elements import answer_of, badge, empty, heading, plain, primary, quiet
+from service.dashboard.watched_list import WatchedList
 from service.dashboard.wording import likelihood
 from service.security.access import Permission
 
 __all__ = ["AlertsPage"]
 
 AT_ONCE = 50
-ENTRIES = 100
 # Two short tones; a browser makes no sound before somebody has clicked, which switching it on is.
 _BEEP = """
 (() => {
@@ -59,11 +58,11 @@ class AlertsPage:
                 with ui.element("section").classes("tp-block").props(f'aria-label="{strings.WATCHED}"'):
                     if self._desk.may(Permission.WATCHLISTS):
                         heading(strings.WATCHED, level=2)
-                        self._entries = ui.element("div")
+                        self._watched = WatchedList(self._desk)
         await self._desk.ready()
         await self._refresh()
         if self._desk.may(Permission.WATCHLISTS):
-            await self._draw_entries()
+            await self._watched.draw()
         ui.timer(2.0, self._refresh)
 
     def _draw_segments(self) -> None:
@@ -164,45 +163,6 @@ class AlertsPage:
 
         if await self._desk.try_to(acknowledge) is not None:
             await self._refresh()
-
-    # -- whom is watched for ---------------------------------------------------------------------
-
-    async def _draw_entries(self) -> None:
-        try:
-            found, _ = await self._desk.ask(lambda: self._desk.scoped.watchlist.page(ENTRIES, None))
-        except Unanswered as error:
-            found = []
-            ui.notify(str(error), type="negative", position="top")
-        self._entries.clear()
-        with self._entries:
-            for seen in found:
-                self._entry(seen)
-            if not found:
-                ui.label(strings.NOBODY_WATCHED).classes("tp-note")
-
-    def _entry(self, seen: SeenEntry) -> None:
-        entry = seen.entry
-        with ui.element("div").classes("tp-export"):
-            with ui.element("div").classes("tp-saved-text"):
-                ui.label(entry.name).classes("tp-strong-text")
-                ui.label(strings.WATCH_STATES[seen.state.value]).classes("tp-quiet")
-                expires = self._desk.clock.short(entry.expires_at)
-                ui.label(strings.WATCH_RULE.format(percent=f"{entry.threshold:.0%}", time=expires)).classes("tp-quiet")
-                ui.label(f"{entry.reason} ({entry.owner})").classes("tp-quiet tp-ellipsis")
-            end = quiet(strings.END_WATCH, partial(self._ask_end, seen)).classes("tp-bad")
-            end.props["aria-label"] = f"{strings.END_WATCH} {entry.name}"
-
-    async def _ask_end(self, seen: SeenEntry) -> None:
-        question = strings.END_WATCH_SURE.format(name=seen.entry.name)
-        await ask_first(question, partial(self._end, seen.entry.id), verb=strings.END_WATCH)
-
-    async def _end(self, entry_id: str) -> None:
-        def end() -> bool:
-            self._desk.scoped.watchlist.end(entry_id)
-            return True
-
-        if await self._desk.try_to(end):
-            await self._draw_entries()
 
 
 def _why(alert: Alert) -> str:

@@ -11,6 +11,7 @@ from service.api.schema_cases import ExportRequest, NoteCreate
 from service.api.scoped_cases import PinSeen
 from service.cases import Case, CaseState, Export, ExportState, Note
 from service.dashboard import strings
+from service.dashboard.case_people import CasePeople, told_people
 from service.dashboard.components import CardGroup, SightingGrid
 from service.dashboard.desk import Desk, Unanswered
 from service.dashboard.elements import answer_of, ask_first, empty, heading, link, plain, primary, quiet
@@ -53,35 +54,40 @@ class CasePage:
             with self._page, empty("folder_off" if error.missing else "cloud_off", str(error), bad=not error.missing):
                 link(strings.TO_CASES, "/cases", classes="tp-link")
             return
-        may_change = self._desk.may(Permission.CASES) and case.state is CaseState.OPEN
+        may_change, is_open = await self._desk.ask(lambda: cases.may_change(case)), case.state is CaseState.OPEN
         self._page.clear()
         with self._page:
             self._dialog = SightingDialog(self._desk, on_act=self._acted)
-            self._head(case)
+            self._head(case, may_change=may_change)
             with ui.element("div").classes("tp-case"):
                 with ui.element("section").classes("tp-block"):
                     heading(strings.PINNED, level=2)
-                    self._pins(pins, dict(names), may_change=may_change)
+                    self._pins(pins, dict(names), may_change=may_change and is_open)
                 with ui.element("div").classes("tp-case-side"):
                     with ui.element("section").classes("tp-block"):
                         heading(strings.NOTES, level=2)
-                        self._notes(notes, may_change=may_change)
+                        self._notes(notes, may_change=may_change and is_open)
                     if exporting:
                         with ui.element("section").classes("tp-block"):
                             with ui.element("div").classes("tp-line"):
                                 heading(strings.EXPORTS, level=2)
                                 ui.element("span").classes("tp-grow")
-                                plain(strings.EXPORT, self._ask_export, icon="archive")
+                                if may_change:
+                                    plain(strings.EXPORT, self._ask_export, icon="archive")
                             self._jobs = ui.element("div").props('role="status"')
                             self._draw_exports()
+                    with ui.element("section").classes("tp-block"):
+                        heading(strings.TAKING_PART, level=2)
+                        CasePeople(self._desk, case, self._draw)
 
-    def _head(self, case: Case) -> None:
-        people = ", ".join([case.owner.account, *(m.account for m in case.members)])
+    def _head(self, case: Case, *, may_change: bool) -> None:
         with ui.element("div").classes("tp-line"):
             heading(case.title)
-            ui.label(f"{strings.CASE_STATES[case.state.value]}, {people}").classes("tp-quiet")
+            ui.label(f"{strings.CASE_STATES[case.state.value]}, {told_people(case)}").classes("tp-quiet")
             ui.element("span").classes("tp-grow")
-            if self._desk.may(Permission.CASES):
+            if not may_change:
+                ui.label(strings.READS_ONLY).classes("tp-note")
+            else:
                 is_open = case.state is CaseState.OPEN
                 quiet(
                     strings.CLOSE_CASE if is_open else strings.OPEN_CASE,

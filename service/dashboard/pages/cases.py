@@ -7,6 +7,7 @@ from nicegui import ui
 from service.api.schema_cases import CaseCreate
 from service.cases import Case, CaseState
 from service.dashboard import strings
+from service.dashboard.case_people import told_people
 from service.dashboard.elements import answer_of, heading, primary, quiet
 from service.dashboard.list_page import AT_ONCE, ListPage
 from service.security.access import Permission
@@ -30,7 +31,7 @@ class CasesPage(ListPage[Case]):
         return await self._desk.ask(lambda: self._desk.scoped.cases.page(AT_ONCE, cursor))
 
     def _draw(self, case: Case) -> None:
-        people = ", ".join([case.owner.account, *(m.account for m in case.members)])
+        people = told_people(case)
         with ui.element("li"), ui.element("a").props(f'href="/cases/{case.id}"').classes("tp-person"):
             ui.icon("folder_open" if case.state is CaseState.OPEN else "folder", size="26px").classes("tp-quiet")
             with ui.element("span").classes("tp-saved-text"):

@@ -11,16 +11,18 @@ from service.dashboard import strings
 from service.dashboard.asking import Asking
 from service.dashboard.components import TimelineChart
 from service.dashboard.desk import Desk, Unanswered
-from service.dashboard.elements import answer_of, ask_first, badge, empty, facts, heading, link, plain, primary, quiet
-from service.dashboard.pending_view import show_pending
+from service.dashboard.elements import answer_of, ask_first, empty, facts, heading, link, plain, primary, quiet
+from service.dashboard.pending_view import PendingView
 from service.dashboard.pin_dialog import pin_to_case
-from service.dashboard.timeline_view import chart_of, told_transition
+from service.dashboard.sighting_order import SightingOrder
+from service.dashboard.subject_pair import merge_with
+from service.dashboard.timeline_view import chart_of
 from service.dashboard.watch_dialog import watch_for
 from service.dashboard.where_view import show_where
 from service.dashboard.wording import span, subject_name
 from service.search import MAX_EXAMPLES, Example
 from service.security.access import Permission
-from service.subjects import Subject, Timeline, Transition
+from service.subjects import Subject, Timeline
 
 __all__ = ["SubjectPage"]
 
@@ -41,6 +43,7 @@ class SubjectPage:
     async def _draw(self) -> None:
         try:
             subject, timeline = await self._desk.ask(lambda: self._desk.scoped.subjects.timeline(self._id))
+            waiting = await self._desk.ask(lambda: self._desk.scoped.subject_views.waiting_of(subject))
             configs = await self._desk.ask(self._desk.scoped.cameras)
             plans = await self._desk.ask(self._desk.scoped.plans.all)
         except Unanswered as error:
@@ -56,10 +59,13 @@ class SubjectPage:
                 with ui.element("div").classes("tp-news tp-news-bad").props('role="status"'):
                     ui.icon("warning", size="18px")
                     ui.label(strings.CONFLICTS[min(timeline.conflict_count, 2)].format(count=timeline.conflict_count))
-            if subject.pending:
-                show_pending(self._desk, subject, names, self._draw)
+            if subject.waits:
+                with ui.element("section").classes("tp-block"):
+                    heading(strings.PENDING, level=2)
+                    ui.label(strings.PENDING_TEXT).classes("tp-quiet")
+                    PendingView(self._desk, waiting, names, self._draw)
             if not timeline.sightings:
-                if not subject.pending:
+                if not subject.waits:
                     empty("person_off", strings.EMPTY_SUBJECT, strings.EMPTY_SUBJECT_TEXT)
                 return
             with ui.element("section").classes("tp-block"):
@@ -69,7 +75,7 @@ class SubjectPage:
             with ui.element("div").classes("tp-columns"):
                 with ui.element("section").classes("tp-block"):
                     heading(strings.IN_ORDER, level=2)
-                    self._order(subject, timeline, names)
+                    SightingOrder(self._desk, subject, timeline, names, self._draw)
                 with ui.element("section").classes("tp-block"):
                     heading(strings.STAYS, level=2)
                     facts(
@@ -88,9 +94,6 @@ class SubjectPage:
         clock = self._desk.clock
         with ui.element("div").classes("tp-line"):
             heading(subject_name(subject))
-            if timeline.first_seen is not None and timeline.last_seen is not None:
-                told = f"{clock.short(timeline.first_seen)} – {clock.short(timeline.last_seen)}"
-                ui.label(told).classes("tp-quiet")
             ui.element("span").classes("tp-grow")
             if self._desk.may(Permission.SEARCH) and timeline.sightings:
                 primary(strings.FIND_MORE, lambda: self._find_more(timeline), icon="person_search")
@@ -99,44 +102,26 @@ class SubjectPage:
             if self._desk.may(Permission.CASES):
                 plain(strings.PIN, lambda: pin_to_case(self._desk, subject_ids=[subject.id]), icon="push_pin")
             if self._desk.may(Permission.SUBJECTS):
+                quiet(strings.MERGE, lambda: self._merge(subject), icon="call_merge")
                 quiet(strings.RENAME, lambda: self._rename(subject), icon="edit")
                 quiet(strings.REMOVE, lambda: self._ask_remove(subject), icon="delete_outline").classes("tp-bad")
 
-    def _order(self, subject: Subject, timeline: Timeline, names: dict[str, str]) -> None:
-        ways = {way.after.id: way for way in timeline.transitions}
-        with ui.element("ol").classes("tp-order"):
-            for sighting in timeline.sightings:
-                if sighting.id in ways:
-                    self._way(ways[sighting.id])
-                camera = names.get(sighting.camera_id, sighting.camera_id)
-                with ui.element("li").classes("tp-order-row"):
-                    with ui.element("a").props(f'href="/sightings/{sighting.id}"').classes("tp-saved-link"):
-                        image = ui.element("img")
-                        image.props["src"] = f"/api/v1/tracklets/{sighting.id}/thumbnail"
-                        image.props["alt"] = ""
-                        with ui.element("span").classes("tp-saved-text"):
-                            ui.label(camera).classes("tp-strong-text")
-                            ui.label(self._desk.clock.short(sighting.started_at)).classes("tp-quiet")
-                            length = span((sighting.ended_at - sighting.started_at).total_seconds())
-                            by = subject.confirmed[sighting.id].account
-                            ui.label(strings.CONFIRMED_BY.format(length=length, account=by)).classes("tp-quiet")
-                    badge(sighting.modality)
-                    if self._desk.may(Permission.SUBJECTS):
-                        out = quiet(strings.TAKE_OUT, partial(self._take_out, sighting.id))
-                        out.props["aria-label"] = f"{strings.TAKE_OUT}: {camera}"
-
-    def _way(self, way: Transition) -> None:
-        with ui.element("li").classes("tp-way" + (" tp-way-bad" if way.impossible else "")):
-            ui.icon("warning" if way.impossible else "south", size="15px")
-            ui.label(told_transition(way))
+        with ui.element("div").classes("tp-line tp-under-head"):
+            if timeline.first_seen is not None and timeline.last_seen is not None:
+                ui.label(f"{clock.short(timeline.first_seen)} – {clock.short(timeline.last_seen)}").classes("tp-quiet")
+            if subject.previous_ids:
+                merged = len(subject.previous_ids)
+                ui.label(strings.MERGED_IN[min(merged, 2)].format(count=merged)).classes("tp-quiet")
+            if subject.split_from:
+                link(strings.SPLIT_FROM, f"/subjects/{subject.split_from}", classes="tp-link")
 
     async def _find_more(self, timeline: Timeline) -> None:
         best = sorted(timeline.sightings, key=lambda s: -s.quality)[:MAX_EXAMPLES]
         await self._asking.search([Example(tracklet_id=s.id) for s in best])
 
-    async def _take_out(self, tracklet_id: str) -> None:
-        subjects = self._desk.scoped.subjects
-        if await self._desk.try_to(lambda: subjects.withdraw(self._id, tracklet_id)) is not None:
+    async def _merge(self, subject: Subject) -> None:
+        kept = await merge_with(self._desk, subject)
+        if kept is not None:
             await self._draw()
 
     async def _rename(self, subject: Subject) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from nicegui import ui
 
-from service.api.scoped_subjects import KnownSubject
+from service.api.scoped_subject_views import KnownSubject
 from service.dashboard import strings
-from service.dashboard.elements import heading
+from service.dashboard.elements import heading, picture_of
 from service.dashboard.list_page import AT_ONCE, ListPage
-from service.dashboard.wording import subject_name, thumbnail
+from service.dashboard.wording import subject_name
 
 __all__ = ["SubjectsPage"]
 
@@ -24,7 +24,7 @@ class SubjectsPage(ListPage[KnownSubject]):
         ui.label(strings.SUBJECTS_TEXT).classes("tp-note")
 
     async def _read(self, cursor: str | None) -> tuple[list[KnownSubject], str | None]:
-        found, after = await self._desk.ask(lambda: self._desk.scoped.subjects.overview(AT_ONCE, cursor))
+        found, after = await self._desk.ask(lambda: self._desk.scoped.subject_views.overview(AT_ONCE, cursor))
         self._names = dict(await self._desk.camera_names())
         return found, after
 
@@ -35,12 +35,7 @@ class SubjectsPage(ListPage[KnownSubject]):
             sightings=strings.sightings(len(subject.confirmed)), cameras=strings.cameras(len(cameras))
         )
         with ui.element("li"), ui.element("a").props(f'href="/subjects/{subject.id}"').classes("tp-person"):
-            if known.picture is not None:
-                image = ui.element("img")
-                image.props["src"], image.props["alt"] = thumbnail(known.picture), ""
-            else:
-                with ui.element("span").classes("tp-no-picture"):
-                    ui.icon("person")
+            picture_of(known.picture)
             with ui.element("span").classes("tp-saved-text"):
                 ui.label(subject_name(subject)).classes("tp-strong-text")
                 ui.label(told).classes("tp-quiet")
