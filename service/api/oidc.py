@@ -33,7 +33,7 @@ BEGIN_PATH = "/login/oidc"
 _COOKIE = "tapetum_oidc"
 _COOKIE_S = 600
 _MAX_CODE = 4096
-_OWN_PATH = re.compile(r"/(?:[A-Za-z0-9_~.-][A-Za-z0-9_~./-]{0,200})?")
+_OWN_PATH = re.compile(r"/(?:[A-Za-z0-9_~.-][A-Za-z0-9_~./-]{0,200})?(?:\?[A-Za-z0-9_~.,:;/?@!$&*+=%-]{0,1000})?")
 
 
 @router.get(BEGIN_PATH)

@@ -190,6 +190,15 @@ class PlanUpload(Element, component="plan_upload.js"):
         self.on("sent", _argument(on_sent))
 
 
+class PasswordForm(Element, component="password_form.js"):
+    """Changes one's own password by itself, and then leads to the login."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__()
+        self._props["account"] = account
+        self._props["strings"] = strings.PASSWORD
+
+
 class RegionEditor(Element, component="region_editor.js"):
     """Draws polygons, in fractions of a picture; `on_save` gets those to include and those to exclude."""
 

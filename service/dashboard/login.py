@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
 from fastapi import APIRouter
@@ -9,6 +10,7 @@ from starlette.responses import FileResponse, HTMLResponse
 
 from service.api.access import OpenToAll
 from service.api.oidc import BEGIN_PATH
+from service.dashboard import strings
 from service.dashboard.logo import LOGO
 
 __all__ = ["router"]
@@ -21,16 +23,17 @@ _PAGE = f"""<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="dark">
+<meta name="color-scheme" content="light dark">
 <title>Log in · Tapetum</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="/login/login.css">
-<script src="/login/login.js" defer></script>
+<script src="/login/login.js"></script>
 </head>
 <body>
 <main>
 <h1>{LOGO}Tapetum</h1>
 <p class="quiet">Find a person across day and night cameras.</p>
+<!--because-->
 <!--form--><form id="login" method="post" action="/api/v1/session" autocomplete="on">
 <label for="account">Account</label>
 <input id="account" name="account" autocomplete="username" value="admin" required maxlength="64">
@@ -48,8 +51,11 @@ _PAGE = f"""<!doctype html>
 
 
 @router.get("/login")
-async def login_page(services: OpenToAll) -> HTMLResponse:
+async def login_page(services: OpenToAll, because: str = "") -> HTMLResponse:
+    """`because` names what brought somebody here who had been logged in; anything else is nothing."""
     page = _PAGE if services.settings.local_login else _without("form", _PAGE)
+    why = strings.LOGIN_BECAUSE.get(because)
+    page = page.replace("<!--because-->", f'<p class="because" role="status">{escape(why)}</p>' if why else "")
     page = page if services.oidc is not None else _without("service", page)
     return HTMLResponse(page, headers={"cache-control": "no-store"})
 

@@ -45,6 +45,7 @@ __all__ = ["PATHS", "build_page"]
 BADGE_S = 10.0
 _STYLE = (Path(__file__).parent / "theme.css").read_text(encoding="utf-8")
 _LOG_OUT = """
+window.tapetumLeaving = true;
 await fetch('/api/v1/session', {method: 'DELETE', headers: {'X-Tapetum-Request': '1'}});
 location.replace('/login');
 """
@@ -57,6 +58,23 @@ _THEME = """
   const light = kept ? kept === "light" : matchMedia("(prefers-color-scheme: light)").matches;
   document.documentElement.dataset.theme = light ? "light" : "dark";
 })();
+</script>
+"""
+# While the page's socket is away it asks whether somebody is still logged in here; who is not is told at the login, and
+# comes back to where they were.
+_SESSION = """
+<script>
+setInterval(async () => {
+  if (!window.socket || window.socket.connected || window.tapetumLeaving) return;
+  try {
+    const answer = await fetch("/api/v1/session", { cache: "no-store" });
+    if (answer.status !== 401 || window.tapetumLeaving) return;
+    window.tapetumLeaving = true;
+    location.replace("/login?because=ended&next=" + encodeURIComponent(location.pathname + location.search));
+  } catch {
+    return; // nobody answers: the page says so itself
+  }
+}, 1000);
 </script>
 """
 # Which way of the head is lit, the tab's title, and what is read out, follow the address.
@@ -199,7 +217,7 @@ def nothing_here() -> None:
 
 async def build_page(scoped: Scoped) -> None:
     """Build what one tab shows; everything in it ends when the tab is closed."""
-    ui.add_head_html(_THEME)
+    ui.add_head_html(_THEME + _SESSION)
     ui.add_css(_STYLE)
     ui.query("body").classes("tp")
     desk = Desk(scoped)

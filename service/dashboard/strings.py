@@ -8,6 +8,10 @@ from typing import Any, Final
 TITLE: Final = "Tapetum"
 LOG_OUT: Final = "Log out"
 WHO: Final = "{account}, {role}"
+LOGIN_BECAUSE: Final = {
+    "ended": "You are logged out: your session ended, or your account was changed. Log in to go on where you were.",
+    "password": "Your password was changed, and all your sessions and API tokens ended. Log in with the new one.",
+}
 ROLES: Final = {"viewer": "viewer", "operator": "operator", "admin": "administrator"}
 NOT_ALLOWED: Final = "Your account may not do this."
 NOT_RECORDED: Final = "The audit log cannot be written, so this was not done. Try again shortly."
@@ -636,6 +640,19 @@ REMOVE_USER: Final = (
 )
 
 ACCOUNT: Final = "Your account"
+PASSWORD: Final = {
+    "title": "Password",
+    "current": "Present password",
+    "wanted": "New password",
+    "again": "New password again",
+    "rules": "At least 12 characters, 5 of them different, and more than the account's name. Every session of yours "
+    "ends with the change, this one too, and so do your API tokens.",
+    "change": "Change the password",
+    "empty": "Give the present password and the new one.",
+    "differ": "The new password was typed differently the second time.",
+    "unreachable": "Tapetum does not answer. Check the connection and try again.",
+}
+PASSWORD_ELSEWHERE: Final = "You log in at the login service, and change your password there."  # noqa: S105
 TOKENS: Final = "API tokens"
 TOKENS_TEXT: Final = "Tokens let a program act for you, never with more rights than you have."
 NO_TOKENS: Final = "No tokens."

@@ -46,6 +46,7 @@ METRICS_PATH = "/metrics"
 PAGE_SOCKET_PATH = "/_nicegui_ws/"
 # A long answer (live pictures, the page's socket) ends at most so long after its session did.
 RECHECK_S = 1.0
+MAX_QUESTION = 1000  # characters of a page's question that a login keeps
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 _log = structlog.get_logger(__name__)
@@ -199,11 +200,10 @@ class Gate:
         wants_page = "text/html" in Headers(scope=scope).get("accept", "")
         is_page = scope.get("method") == "GET" and wants_page and not scope["path"].startswith("/api/")
         if refusal.status_code == 401 and is_page:
-            where = quote(scope["path"])
             start: dict[str, Any] = {
                 "type": "http.response.start",
                 "status": 303,
-                "headers": [(b"location", f"/login?next={quote(where, safe='')}".encode()), (b"content-length", b"0")],
+                "headers": [(b"location", _login_for(scope).encode()), (b"content-length", b"0")],
             }
             await send(start)
             await send({"type": "http.response.body", "body": b""})
@@ -216,6 +216,14 @@ class Gate:
             headers=refusal.headers,
         )
         await response(scope, receive, send)
+
+
+def _login_for(scope: Scope) -> str:
+    """The address of the login that leads back to a page with its question, and says why, if somebody was logged in."""
+    question = scope.get("query_string", b"").decode("latin-1")
+    where = quote(scope["path"]) + (f"?{question}" if question and len(question) <= MAX_QUESTION else "")
+    because = "because=ended&" if cookie_token(Headers(scope=scope)) else ""
+    return f"/login?{because}next={quote(where, safe='')}"
 
 
 def _not_logged_in() -> ProblemError:

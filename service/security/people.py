@@ -116,6 +116,11 @@ class People:
             self.accounts.remove(name, by=self.by)
         self.tokens.forget_account(name)
 
+    def has_password(self) -> bool:
+        """Whether one's own account logs in with one here, and not at the login service."""
+        own = self.accounts.get(self.access.account)
+        return own is not None and own.identity is None
+
     def change_own_password(self, current: str, new: str) -> None:
         """Every session and token of the account ends. Raises AccountError for a wrong current password."""
         self.access.require(Permission.OWN_ACCOUNT)

@@ -347,10 +347,15 @@ def test_a_refusal_there_is_a_sentence_here(world: World, client: TestClient, pr
 
 
 @pytest.mark.parametrize(
-    "where", ["//evil.test", "https://evil.test/", "/\\evil.test", "/x?y", "javascript:x", '/"><b>']
+    "where",
+    ["//evil.test", "https://evil.test/", "/\\evil.test", "/x?y#z", "/x?<b>", "/x?\\", "javascript:x", '/"><b>'],
 )
 def test_the_way_on_stays_here(client: TestClient, provider: OidcProvider, where: str) -> None:
     assert 'content="0;url=/"' in log_in(client, where).text
+
+
+def test_the_way_on_keeps_its_question(client: TestClient, provider: OidcProvider) -> None:
+    assert 'content="0;url=/search/01K?by=camera&amp;x=%20y"' in log_in(client, "/search/01K?by=camera&x=%20y").text
 
 
 def test_many_attempts_are_throttled(world: World, client: TestClient, provider: OidcProvider) -> None:

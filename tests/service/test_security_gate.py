@@ -125,6 +125,27 @@ def test_a_page_is_sent_to_the_login_and_comes_back(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "there"),
+    [
+        ("/search/01K?by=camera&x=%26", "%2Fsearch%2F01K%3Fby%3Dcamera%26x%3D%2526"),
+        ("/search?" + "x" * 1001, "%2Fsearch"),
+        ("/x%0d%0aSet-Cookie:a=b?c=%0d%0a", "%2Fx%250D%250ASet-Cookie%253Aa%253Db%3Fc%3D%250d%250a"),
+    ],
+)
+def test_the_login_keeps_the_question_of_a_page(client: TestClient, path: str, there: str) -> None:
+    answer = client.get(path, headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/login?next={there}")
+
+
+def test_who_was_logged_in_is_told_why_they_are_not(client: TestClient) -> None:
+    answer = client.get("/audit", headers={"Accept": "text/html", "Cookie": "tapetum_session=worthless"})
+    assert answer.headers["location"] == "/login?because=ended&next=%2Faudit"
+    assert "You are logged out" in client.get(answer.headers["location"]).text
+    for nothing in ("", "x", "<script>", "because"):
+        assert 'class="because"' not in client.get("/login", params={"because": nothing}).text
+
+
+@pytest.mark.parametrize(
     "headers",
     [
         {"Authorization": "Bearer x"},

@@ -1,4 +1,4 @@
-"""One's own account: its API tokens."""
+"""One's own account: its API tokens and its password."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from nicegui import ui
 
 from service.api.schema_people import TokenCreate
 from service.dashboard import strings
+from service.dashboard.components import PasswordForm
 from service.dashboard.desk import Desk, Unanswered
 from service.dashboard.elements import answer_of, ask_first, empty, heading, primary, quiet, table_head
 from service.dashboard.secrets_shown import show_secret
@@ -31,12 +32,32 @@ class AccountPage:
                 ui.label(strings.ROLES[access.role.value]).classes("tp-quiet")
                 ui.element("span").classes("tp-grow")
                 primary(strings.ADD_TOKEN, self._form, icon="key")
-            ui.label(strings.TOKENS_TEXT).classes("tp-note")
-            self._body = (
-                ui.element("div").classes("tp-scroll").props(f'tabindex=0 role=region aria-label="{strings.TOKENS}"')
-            )
+            with ui.element("div").classes("tp-case"):
+                with ui.element("section").classes("tp-block"):
+                    heading(strings.TOKENS, level=2)
+                    ui.label(strings.TOKENS_TEXT).classes("tp-note")
+                    self._body = ui.element("div").classes("tp-scroll").props("tabindex=0 role=region")
+                    self._body.props["aria-label"] = strings.TOKENS
+                with ui.element("section").classes("tp-block"):
+                    heading(strings.PASSWORD["title"], level=2)
+                    self._password = ui.element("div")
         await self._desk.ready()
         await self._draw()
+        await self._draw_password()
+
+    async def _draw_password(self) -> None:
+        desk = self._desk
+        try:
+            here = desk.scoped.settings.local_login and await desk.ask(desk.scoped.people.has_password)
+        except Unanswered as error:
+            with self._password:
+                ui.label(str(error)).classes("tp-error")
+            return
+        with self._password:
+            if here:
+                PasswordForm(desk.scoped.access.account)
+            else:
+                ui.label(strings.PASSWORD_ELSEWHERE).classes("tp-note")
 
     async def _draw(self) -> None:
         self._body.clear()
