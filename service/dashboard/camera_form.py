@@ -17,6 +17,7 @@ from service.dashboard import strings
 from service.dashboard.camera_trial import CameraTrial
 from service.dashboard.desk import Desk, Unanswered
 from service.dashboard.elements import close_button, heading, plain, primary
+from service.dashboard.floor import plan_names
 from service.security.access import Permission
 
 __all__ = ["CameraForm"]
@@ -79,12 +80,23 @@ class CameraForm:
             self._numbers["keep_days"].props["placeholder"] = strings.CAMERA_DEFAULT
             place = before["position"] or {}
             self._plan = ui.input(strings.CAMERA_PLAN, value=place.get("plan", "")).props(f"{_FIELD} maxlength=120")
+            ui.timer(0, self._suggest, once=True)
             self._place = {
                 name: ui.number(label, value=place.get(name)) for name, label in strings.CAMERA_PLACE.items()
             }
             for number in (*self._numbers.values(), *self._place.values()):
                 number.props(f"{_FIELD} step=any")
         self._enabled = ui.checkbox(strings.CAMERA_ENABLED, value=before["enabled"]).props("dense")
+
+    async def _suggest(self) -> None:
+        """Offer the plans that there are: one that is written otherwise is another one."""
+        scoped = self._desk.scoped
+        try:
+            names = await self._desk.ask(lambda: plan_names(scoped.plans.all(), scoped.cameras()))
+        except Unanswered:
+            return
+        if names and not self._plan.is_deleted:
+            self._plan.set_autocomplete(names)
 
     def _entered(self) -> dict[str, Any]:
         place = {name: number.value for name, number in self._place.items()}

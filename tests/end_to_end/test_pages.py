@@ -19,6 +19,7 @@ PAGES = {
     "/alerts": "h1",
     "/cases": "h1",
     "/cameras": ".tp-table .tp-state",
+    "/cameras/plan": ".tp-empty",
     "/cameras/gate-night/history": ".tp-chart svg",
     "/system": ".tp-chart svg",
     "/users": ".tp-table",

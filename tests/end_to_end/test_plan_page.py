@@ -121,6 +121,13 @@ def test_cameras_are_moved_by_keys_and_a_move_is_undone(page: Page, address: str
     expect(page.get_by_role("status").filter(has_text="Kept")).to_be_visible(timeout=EIGHT_S)
     page.reload()
     expect(gate).to_have_attribute("aria-label", "Main gate, Live, 30, 20 m", timeout=20_000)
+    page.goto(f"{address}/cameras")
+    page.get_by_role("button", name="Change Loading bay 2").click()
+    field = page.get_by_label("Plan, such as a floor")
+    field.press_sequentially("Gro")
+    expect(page.get_by_role("dialog").locator(".q-field__shadow")).to_contain_text("und floor", timeout=EIGHT_S)
+    field.press("Tab")
+    expect(field).to_have_value(PLAN)
 
 
 @pytest.mark.usefixtures("empty_plans")

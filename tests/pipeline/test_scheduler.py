@@ -12,7 +12,7 @@ import pytest
 
 from models.types import Modality
 from pipeline.analyse import CameraAnalysis
-from pipeline.camera import CameraConfig, CameraHealth, CameraState, LiveBox
+from pipeline.camera import CameraConfig, CameraHealth, CameraPosition, CameraState, LiveBox
 from pipeline.handover import HandedOver
 from pipeline.scheduler import LiveCamera, LiveScheduler
 from pipeline.sources import SourceReport
@@ -225,8 +225,14 @@ def test_worker_follows_stores_shows_and_gives_back() -> None:
         board.fail = True  # Redis away: the cameras are kept
         wait_until(lambda: sources["a"].taken > before + 20)
         board.fail = False
-        board.configs = [c for c in board.configs if c.id == "a"]
+        kept, place = sources["a"], CameraPosition(x_m=1, y_m=2, plan="Yard")
+        board.configs = [replace(c, name="Moved", position=place) for c in board.configs if c.id == "a"]
         wait_until(lambda: sources["b"].closed)
+        assert sources["a"] is kept, "a camera that is moved on its plan keeps its stream"
+        assert not kept.closed
+        board.configs = [replace(c, min_height_px=10) for c in board.configs]
+        wait_until(lambda: kept.closed and sources["a"] is not kept)
+        wait_until(lambda: sources["a"].taken > 20)
     finally:
         stop.set()
         thread.join(10)
