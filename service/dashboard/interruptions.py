@@ -70,7 +70,7 @@ def availability(
     Args:
         told: takes out of a reason what the reader may not know.
     """
-    ends = [*(change.at for change in changes[1:]), until]
+    ends = [*(change.at for change in changes), until][1:]  # none where nothing is known yet
     held = [
         (change, max(change.at, since), end)
         for change, end in zip(changes, ends, strict=True)
