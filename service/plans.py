@@ -10,19 +10,23 @@ import json
 import math
 import re
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
 import cv2
 import redis
+import structlog
 
 from pipeline.types import Image
 from service.gallery import MediaStore
 from service.gallery.store import redis_at_work
 from service.pictures import PictureError, PictureRules, decode_picture
 
-__all__ = ["MAX_PLANS", "PLAN_NAME", "PLAN_PICTURES", "FloorPlan", "PlanMissing", "PlanPicture", "PlanStore"]
+__all__ = ["MAX_PLANS", "PLANS", "PLAN_NAME", "PLAN_PICTURES", "FloorPlan", "PlanMissing", "PlanPicture", "PlanStore"]
 __all__ += ["encode_plan", "read_picture"]
+
+log = structlog.get_logger("tapetum.plans")
 
 PLANS = "tapetum:plans"  # hash: name -> JSON
 PLAN_PICTURES = "tapetum:plans:pictures"  # hash: name -> JSON
@@ -101,13 +105,13 @@ class PlanStore:
         self._put = client.register_script(_PUT)
 
     def list(self) -> list[FloorPlan]:
-        """By name."""
+        """By name. One that cannot be read is left out and logged."""
         with redis_at_work(), self._redis.pipeline(transaction=True) as pipe:
             pipe.hgetall(PLANS)
             pipe.hgetall(PLAN_PICTURES)
             plans, pictures = pipe.execute()
-        found = [_read(name.decode(), text, pictures.get(name)) for name, text in plans.items()]
-        return sorted(found, key=lambda plan: (plan.name.casefold(), plan.name))
+        found = (_read(name.decode(), text, pictures.get(name)) for name, text in plans.items())
+        return sorted((plan for plan in found if plan is not None), key=lambda plan: (plan.name.casefold(), plan.name))
 
     def get(self, name: str) -> FloorPlan:
         """Raises PlanMissing."""
@@ -115,9 +119,10 @@ class PlanStore:
             pipe.hget(PLANS, name)
             pipe.hget(PLAN_PICTURES, name)
             text, picture = pipe.execute()
-        if text is None:
+        plan = _read(name, text, picture) if text is not None else None
+        if plan is None:
             raise PlanMissing(name)
-        return _read(name, text, picture)
+        return plan
 
     def put(self, name: str, width_m: float, height_m: float) -> FloorPlan:
         """Make a plan, or change how many metres it covers.
@@ -147,7 +152,8 @@ class PlanStore:
             self._media.delete(picture.key)
             raise PlanMissing(name)
         if old:
-            self._media.delete(read_picture(old).key)
+            with suppress(ValueError):  # it could not be read, so nobody knows what it named
+                self._media.delete(read_picture(old).key)
         return self.get(name)
 
     def picture(self, picture: PlanPicture) -> bytes:
@@ -166,13 +172,28 @@ class PlanStore:
 
 
 def read_picture(text: bytes) -> PlanPicture:
-    """Raises ValueError, KeyError and TypeError for anything that `show` would not have written."""
-    return PlanPicture(**json.loads(text))
+    """Raises ValueError for anything that `show` would not have written."""
+    try:
+        stored = json.loads(text)
+        picture = PlanPicture(str(stored["key"]), int(stored["width_px"]), int(stored["height_px"]))
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"expected the picture of a floor plan: {error!r}") from None
+    if not MediaStore.is_plan_key(picture.key) or min(picture.width_px, picture.height_px) < 1:
+        raise ValueError("expected the picture of a floor plan")
+    return picture
 
 
-def _read(name: str, text: bytes, picture: bytes | None) -> FloorPlan:
-    stored = json.loads(text)
-    shown = read_picture(picture) if picture is not None else None
-    width_m = float(stored["width_m"])
-    height_m = width_m * shown.height_px / shown.width_px if shown is not None else float(stored["height_m"])
-    return FloorPlan(name, width_m, height_m, shown)
+def _read(name: str, text: bytes, picture: bytes | None) -> FloorPlan | None:
+    """None for one that cannot be read."""
+    try:
+        stored = json.loads(text)
+        width_m, height_m = float(stored["width_m"]), float(stored["height_m"])
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        log.error("a floor plan cannot be read and is left out", plan=name, reason=repr(error))
+        return None
+    try:
+        shown = read_picture(picture) if picture is not None else None
+    except ValueError as error:
+        log.error("the picture of a floor plan cannot be read", plan=name, reason=str(error))
+        shown = None
+    return FloorPlan(name, width_m, width_m * shown.height_px / shown.width_px if shown else height_m, shown)

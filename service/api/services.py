@@ -413,6 +413,7 @@ def told_settings(settings: Settings) -> dict[str, Any]:
     told = settings.model_dump(mode="json")
     if told["media_url"] is not None:
         told["media_url"] = mask_url(told["media_url"])
+    told["map_tiles"] = settings.map_origin  # the rest of it may hold a key
     return told
 
 

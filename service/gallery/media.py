@@ -89,6 +89,11 @@ class MediaStore:
         """A key for a new picture of the floor plan of this name."""
         return f"{_PLANS}/{hashlib.sha256(name.encode()).hexdigest()[:32]}/{secrets.token_hex(16)}.webp"
 
+    @staticmethod
+    def is_plan_key(key: str) -> bool:
+        """Whether a key names the picture of a floor plan."""
+        return key.startswith(f"{_PLANS}/") and MEDIA_KEY.fullmatch(key) is not None
+
     def write(self, key: str, data: bytes) -> None:
         """Write a picture as a whole or not at all; on a local disk it is safe against loss of power."""
         self.write_many({key: data})
@@ -225,7 +230,7 @@ class MediaStore:
     def plan_folders(self) -> list[str]:
         """Every floor plan that has pictures: a key that names its folder."""
         keys = (f"{_PLANS}/{plan}/{_NO_DIGEST}.webp" for plan in self._names(f"{self._base}/{_PLANS}"))
-        return [key for key in keys if MEDIA_KEY.fullmatch(key)]
+        return [key for key in keys if self.is_plan_key(key)]
 
     def _names(self, folder: str) -> list[str]:
         with _media_at_work():

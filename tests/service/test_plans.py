@@ -18,7 +18,7 @@ from support.pictures import bomb, png_header, room, saved
 
 from pipeline.camera import CameraConfig, CameraPosition
 from service.gallery import MediaStore
-from service.plans import MAX_PLANS, PLANS, PlanStore, encode_plan
+from service.plans import MAX_PLANS, PLAN_PICTURES, PLANS, PlanStore, encode_plan
 from service.security import Role
 
 PLAN = "/api/v1/plans/Ground%20floor"
@@ -235,3 +235,21 @@ def test_a_plan_that_goes_while_its_picture_comes_leaves_nothing(world: World, t
     with pytest.raises(KeyError):
         plans.show("Shed", *encode_plan(saved(room(400, 300), "PNG"), max_pixels=10**6))
     assert list(tmp_path.rglob("*.webp")) == []
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [b"", b"[]", b"{}", b"null", b'{"key": 1, "width_px": 1, "height_px": 1}', b'{"key": "../x", "width_px": "1"}',
+     b'{"key": "_plans/../gate/x.webp", "width_px": 9, "height_px": 9}', b"[" * 5000,
+     f'{{"key": "_plans/{"a" * 32}/{"b" * 32}.webp", "width_px": 0, "height_px": 9}}'.encode()],
+)  # fmt: skip
+def test_what_cannot_be_read_is_left_out_and_can_be_replaced(world: World, api: TestClient, stored: bytes) -> None:
+    world.services.redis.hset(PLAN_PICTURES, "Ground floor", stored)
+    assert api.get(PLAN).json()["image"] is None
+    assert api.get(f"{PLAN}/image").status_code == 404
+    assert upload(api, saved(room(), "PNG")).json()["image"]["width_px"] == 800
+    assert api.put("/api/v1/plans/Sound", json={"width_m": 5}).status_code == 200
+    world.services.redis.hset(PLANS, "Ground floor", stored)
+    assert [p["name"] for p in api.get("/api/v1/plans").json()["items"]] == ["Sound"]
+    assert api.get(PLAN).status_code == 404
+    assert api.put(PLAN, json={"width_m": 60}).json()["height_m"] == 45
