@@ -132,11 +132,11 @@ export default {
     told(c) {
       return [c.name, c.state_text, this.written(c)].filter(Boolean).join(", ");
     },
-    // A way there bends to one side and the way back to the other, so that both can be seen.
+    // A way there bends to one side and the way back to the other, and one that cannot be still more: all can be seen.
     curve(way) {
       const [x1, y1, x2, y2] = way.line, length = Math.hypot(x2 - x1, y2 - y1);
       if (!length) return null;
-      const bend = 0.12, cx = (x1 + x2) / 2 - (y2 - y1) * bend * 2, cy = (y1 + y2) / 2 + (x2 - x1) * bend * 2;
+      const bend = way.impossible ? 0.2 : 0.12, cx = (x1 + x2) / 2 - (y2 - y1) * bend * 2, cy = (y1 + y2) / 2 + (x2 - x1) * bend * 2;
       const middle = [(x1 + 2 * cx + x2) / 4, (y1 + 2 * cy + y2) / 4];
       const turn = Math.atan2(y2 - y1, x2 - x1) * 180 / Math.PI, size = this.floor.width_m / 85;
       return { ...way, middle, path: `M${x1} ${y1}Q${cx} ${cy} ${x2} ${y2}`,

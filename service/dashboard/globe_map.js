@@ -24,7 +24,7 @@ export default {
     }
     map.fitBounds(L.latLngBounds(this.cameras.map(c => c.at)).pad(0.25), { maxZoom: 18, animate: false });
     for (const way of this.ways) {
-      const points = bent(way.line);
+      const points = bent(way.line, way.impossible ? 0.4 : 0.24);
       const className = way.impossible ? "tp-globe-bad" : "tp-globe-way";
       L.polyline(points, { className, interactive: false, smoothFactor: 0 }).addTo(map);
       this.mark(points[TURN / 2], way.impossible ? `<b class="tp-floor-mark" title="${escaped(way.told)}">!</b>`
@@ -66,9 +66,9 @@ export default {
 };
 
 // There to one side and back to the other, so that both can be seen.
-function bent([lat1, lng1, lat2, lng2]) {
+function bent([lat1, lng1, lat2, lng2], bend) {
   const narrow = Math.cos((lat1 + lat2) * Math.PI / 360), east = (lng2 - lng1) * narrow, north = lat2 - lat1;
-  const lat = (lat1 + lat2) / 2 - east * 0.24, lng = (lng1 + lng2) / 2 + (north * 0.24) / narrow;
+  const lat = (lat1 + lat2) / 2 - east * bend, lng = (lng1 + lng2) / 2 + (north * bend) / narrow;
   return Array.from({ length: TURN + 1 }, (_, n) => {
     const t = n / TURN, mix = (a, b, c) => (1 - t) ** 2 * a + 2 * t * (1 - t) * b + t * t * c;
     return [mix(lat1, lat, lat2), mix(lng1, lng, lng2)];

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from nicegui import ui
@@ -26,7 +26,7 @@ def show_where(
     """Draw the plans, and the map; nothing where nobody has said where cameras stand."""
     seen = frozenset(sighting.camera_id for sighting in timeline.sightings)
     described = {plan.name: plan for plan in plans}
-    drawn = 0
+    drawn: set[bool] = set()
     for name in plan_names(plans, configs):
         plan = described.get(name)
         places = {c.id: place for c in configs if (place := place_on(c, name)) is not None}
@@ -42,7 +42,7 @@ def show_where(
         ]
         ways = ways_between(timeline, places)
         FloorMap().show(floor_of(name, plan, list(places.values())), cameras, ways=ways)
-        drawn += bool(ways)
+        drawn |= {way["impossible"] for way in ways}
     located = globe_of(configs)
     if seen & located.keys():
         heading(strings.ON_MAP, level=3)
@@ -51,9 +51,9 @@ def show_where(
         ]
         ways = ways_between(timeline, located)
         GlobeMap(cameras, ways, tiles=settings.map_tiles, attribution=settings.map_attribution)
-        drawn += bool(ways)
+        drawn |= {way["impossible"] for way in ways}
     if drawn:
-        _legend()
+        _legend(drawn)
 
 
 def globe_of(configs: Sequence[CameraConfig]) -> dict[str, tuple[float, float]]:
@@ -81,13 +81,16 @@ def ways_between(timeline: Timeline, places: Mapping[str, tuple[float, float]]) 
     return list(found.values())
 
 
-def _legend() -> None:
+def _legend(kinds: Collection[bool]) -> None:
+    """Of the ways that are drawn: possible, impossible or both."""
     with ui.element("p").classes("tp-floor-key"):
-        ui.html('<svg width="34" height="10" aria-hidden="true"><path d="M0 5h34"/></svg>', sanitize=False)
-        ui.label(strings.WENT)
-        ui.html(
-            '<svg width="34" height="10" aria-hidden="true" class="tp-floor-bad"><path d="M0 5h34"/></svg>'
-            '<b class="tp-floor-mark" aria-hidden="true">!</b>',
-            sanitize=False,
-        ).classes("tp-line-part")
-        ui.label(strings.WENT_NOT)
+        if False in kinds:
+            ui.html('<svg width="34" height="10" aria-hidden="true"><path d="M0 5h34"/></svg>', sanitize=False)
+            ui.label(strings.WENT)
+        if True in kinds:
+            ui.html(
+                '<svg width="34" height="10" aria-hidden="true" class="tp-floor-bad"><path d="M0 5h34"/></svg>'
+                '<b class="tp-floor-mark" aria-hidden="true">!</b>',
+                sanitize=False,
+            ).classes("tp-line-part")
+            ui.label(strings.WENT_NOT)

@@ -53,6 +53,7 @@ def test_the_ways_of_a_person_are_drawn_over_the_plan_and_play(page: Page, addre
     expect(stage.locator(".tp-floor-bad")).to_have_count(1)
     mark = stage.locator(".tp-floor-mark")
     expect(mark).to_have_attribute("title", re.compile("Impossible for one person: .* takes at least 22 h"))
+    expect(page.locator(".tp-floor-key")).to_have_text(re.compile("from one camera to the next.*impossible"))
     assert stage.locator("button").count() == 0
     page.get_by_role("button", name="Play the sightings").click()
     for name in ("Main gate", "Loading bay 2", "Car park north", "Main gate"):
