@@ -17,6 +17,7 @@ from pipeline.camera import CameraConfig
 from pipeline.handover import HandedOver, hand_over
 from pipeline.modality import ModalityJudge
 from pipeline.motion import MotionGate
+from pipeline.stills import StillRules, Stills
 from pipeline.track import StrongSortTracker
 from pipeline.tracklets import TrackletBuilder, TrackletRules
 from pipeline.types import Detections, Embedding, FloatArray, Frame, Image, Tracklet, Tracks
@@ -78,6 +79,7 @@ class CameraAnalysis:
         max_cosine_distance: of the appearance model, for association.
         gate_motion: skip frames in which nothing moves (live cameras), or analyse every frame.
         camera_moves: estimate camera motion (ECC).
+        stills: which whole pictures sightings keep; None for none.
     """
 
     RESET_AFTER_S = 30.0
@@ -90,10 +92,12 @@ class CameraAnalysis:
         gate_motion: bool,
         camera_moves: bool = False,
         rules: TrackletRules | None = None,
+        stills: StillRules | None = None,
     ):
         self.config = config
         self.skipped: Counter[str] = Counter()
-        self.tracklets = TrackletBuilder(config.id, rules)
+        keeper = Stills(stills, config.exclude) if stills is not None else None
+        self.tracklets = TrackletBuilder(config.id, rules, keeper)
         self.last_tracks = Tracks.empty()
         self.memory = AppearanceMemory()
         self.modality: Modality | None = config.modality

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 
+from pipeline.mp4 import Mp4Writer
 from pipeline.types import Frame, Tracks
 
 __all__ = ["AnnotatedVideo", "colour_of"]
@@ -24,12 +23,8 @@ def colour_of(track_id: int) -> tuple[int, int, int]:
 class AnnotatedVideo:
     """Writes MP4 (H.264) with the timing of the frames it is given."""
 
-    TIME_BASE = Fraction(1, 90_000)
-
     def __init__(self, path: Path):
-        self._container = av.open(str(path), "w", format="mp4")
-        self._stream: av.VideoStream | None = None
-        self._last_pts = -1
+        self._writer = Mp4Writer(path, codec={"preset": "veryfast", "crf": "23"})
 
     def write(self, frame: Frame, tracks: Tracks) -> None:
         image = frame.image.copy()
@@ -37,18 +32,7 @@ class AnnotatedVideo:
             colour = colour_of(track_id)
             cv2.rectangle(image, box[:2], box[2:], colour, 2)
             cv2.putText(image, str(track_id), (box[0], max(14, box[1] - 5)), cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, 2)
-        if self._stream is None:
-            self._stream = self._container.add_stream("libx264", rate=30, options={"preset": "veryfast", "crf": "23"})
-            # 4:2:0 wants even sides.
-            self._stream.width, self._stream.height = frame.width_px & ~1, frame.height_px & ~1
-            self._stream.pix_fmt = "yuv420p"
-            self._stream.codec_context.time_base = self.TIME_BASE
-        picture = av.VideoFrame.from_ndarray(image[: self._stream.height, : self._stream.width].copy(), format="bgr24")
-        self._last_pts = max(self._last_pts + 1, round(frame.pts_s / self.TIME_BASE))
-        picture.pts, picture.time_base = self._last_pts, self.TIME_BASE
-        self._container.mux(self._stream.encode(picture))
+        self._writer.write(image, frame.pts_s)
 
     def close(self) -> None:
-        if self._stream is not None:
-            self._container.mux(self._stream.encode(None))
-        self._container.close()
+        self._writer.close()

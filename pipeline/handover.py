@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
 import cv2
 
-from pipeline.types import Embedding, FloatArray, Sighting, Tracklet
+from pipeline.footage import Scene, content_digest
+from pipeline.types import Embedding, FloatArray, Moment, Sighting, Tracklet
 
 __all__ = ["CropPicture", "HandedOver", "TrackletSink", "hand_over"]
 
@@ -26,11 +28,19 @@ class CropPicture:
 
 @dataclass(frozen=True, slots=True)
 class HandedOver(Sighting):
-    """One revision of a tracklet, ready for the spool. `vector` is ``float32[D]``, L2-normalised."""
+    """One revision of a tracklet, ready for the spool.
+
+    Attributes:
+        vector: ``float32[D]``, L2-normalised.
+        media: what its footage names, by digest: a JPEG of the scene, an MP4 of the clip.
+        reel: what a clip is still to be made of, see `pipeline.clips`; the spool does not keep it.
+    """
 
     model_hash: str
     vector: FloatArray = field(repr=False)
     crops: tuple[CropPicture, ...] = field(repr=False)
+    media: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    reel: tuple[Moment, ...] = field(default=(), repr=False)
 
 
 class TrackletSink(Protocol):
@@ -48,9 +58,15 @@ def hand_over(tracklet: Tracklet, embedding: Embedding, *, jpeg_quality: int = 9
             raise ValueError(f"crop of shape {crop.image.shape} could not be encoded as JPEG")
         x1, y1, x2, y2 = (float(v) for v in crop.box)
         pictures.append(CropPicture(data.tobytes(), (x1, y1, x2, y2), crop.quality, crop.pts_s, crop.captured_at))
-    return HandedOver(
+    handed = HandedOver(
         **tracklet.common(),
         model_hash=embedding.model_hash,
         vector=embedding.vector,
         crops=tuple(pictures),
+        reel=tracklet.reel,
     )
+    best = tracklet.best_moment
+    if best is None:
+        return handed
+    scene = Scene(content_digest(best.still.jpeg), best.box, best.still.captured_at)
+    return replace(handed, footage=replace(handed.footage, scene=scene), media={scene.digest: best.still.jpeg})

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.types import FloatArray, Image
+from pipeline.types import CropQuality, FloatArray, Image
 
-__all__ = ["CropQuality", "covered_by_others", "judge_crop"]
+__all__ = ["covered_by_others", "judge_crop"]
 
 FULL_HEIGHT_PX = 160.0
 """A person this tall (pixels) or taller gets full marks for size."""
 SHARP_LAPLACIAN_STD = 14.0
 """Standard deviation of the Laplacian at 128x64 that counts as half sharp."""
 EDGE_PX = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class CropQuality:
-    """Five marks from 0 to 1; `score` is their product with the soft ones rooted, again 0 to 1."""
-
-    size: float
-    sharpness: float
-    confidence: float
-    visibility: float
-    completeness: float
-
-    @property
-    def score(self) -> float:
-        return float(np.sqrt(self.size * self.sharpness) * self.confidence * self.visibility * self.completeness)
-
-    @property
-    def weakest(self) -> str:
-        """Name of the lowest mark: why a crop was refused."""
-        return min(("size", "sharpness", "confidence", "visibility", "completeness"), key=lambda n: getattr(self, n))
 
 
 def covered_by_others(boxes: FloatArray) -> npt.NDArray[np.float64]:

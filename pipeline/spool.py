@@ -18,9 +18,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 import numpy as np
 import structlog
 
+from pipeline.footage import content_digest
 from pipeline.handover import HandedOver
 from pipeline.sealing import MARK, PLAIN, Sealer, SealError
-from pipeline.spooled import SpooledTracklet, from_body, picture_digest, to_body
+from pipeline.spooled import SpooledTracklet, from_body, to_body
 
 __all__ = ["Spool", "SpoolError", "SpoolFullError", "SpoolStats"]
 
@@ -152,7 +153,7 @@ class Spool:
         if row and row[0] >= tracklet.revision:
             self._outdated += 1
             return
-        digests = {picture_digest(crop.jpeg): crop.jpeg for crop in tracklet.crops}
+        digests = {content_digest(crop.jpeg): crop.jpeg for crop in tracklet.crops} | dict(tracklet.media)
         pictures = {d: self._sealer.seal(jpeg, _picture_place(tracklet.id, d)) for d, jpeg in digests.items()}
         body, vector = to_body(tracklet), np.asarray(tracklet.vector, "<f4").tobytes()
         vector = self._sealer.seal(vector, _vector_place(tracklet.id, tracklet.revision))

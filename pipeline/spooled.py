@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
+from dataclasses import astuple, dataclass, field
+from datetime import datetime
 
 import numpy as np
 
 from models.types import Modality
+from pipeline.footage import Footage, content_digest
 from pipeline.handover import HandedOver
-from pipeline.types import FloatArray, Sighting
+from pipeline.microseconds import from_microseconds, to_microseconds
+from pipeline.types import CropQuality, FloatArray, Sighting
 
-__all__ = ["SpooledCrop", "SpooledTracklet", "from_body", "picture_digest", "to_body"]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+__all__ = ["SpooledCrop", "SpooledTracklet", "from_body", "to_body"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +32,18 @@ class SpooledCrop:
 
 @dataclass(frozen=True, slots=True)
 class SpooledTracklet(Sighting):
-    """One revision of a tracklet as it comes out of the spool. `vector` is ``float32[D]``."""
+    """One revision of a tracklet as it comes out of the spool.
+
+    Attributes:
+        vector: ``float32[D]``.
+        media: what its footage names, by digest; without what the media store has.
+    """
 
     model_hash: str
     vector: FloatArray = field(repr=False)
     crops: tuple[SpooledCrop, ...] = field(repr=False)
+    media: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     replayed: bool = False
-
-
-def picture_digest(jpeg: bytes) -> str:
-    """The name of a picture: 32 hexadecimal figures of its content."""
-    return sha256(jpeg).hexdigest()[:32]
 
 
 def to_body(tracklet: HandedOver) -> str:
@@ -53,19 +53,21 @@ def to_body(tracklet: HandedOver) -> str:
             "camera_id": tracklet.camera_id,
             "track_id": tracklet.track_id,
             "modality": str(tracklet.modality),
-            "started_us": _microseconds(tracklet.started_at),
-            "ended_us": _microseconds(tracklet.ended_at),
+            "started_us": to_microseconds(tracklet.started_at),
+            "ended_us": to_microseconds(tracklet.ended_at),
             "closed": tracklet.closed,
             "frame_count": tracklet.frame_count,
             "quality": float(tracklet.quality),
             "model_hash": tracklet.model_hash,
+            "marks": astuple(tracklet.marks) if tracklet.marks is not None else None,
+            "footage": tracklet.footage.to_json(),
             "crops": [
                 [
-                    picture_digest(crop.jpeg),
+                    content_digest(crop.jpeg),
                     [float(v) for v in crop.box],
                     float(crop.quality),
                     float(crop.pts_s),
-                    _microseconds(crop.captured_at),
+                    to_microseconds(crop.captured_at),
                 ]
                 for crop in tracklet.crops
             ],
@@ -85,32 +87,28 @@ def from_body(
     """Read what `to_body` wrote. Raises ValueError when it cannot be read."""
     try:
         fields = json.loads(body)
+        marks, footage = fields.get("marks"), Footage.from_json(fields.get("footage", {}))
         return SpooledTracklet(
             id=tracklet_id,
             revision=revision,
             camera_id=fields["camera_id"],
             track_id=fields["track_id"],
             modality=Modality(fields["modality"]),
-            started_at=_time(fields["started_us"]),
-            ended_at=_time(fields["ended_us"]),
+            started_at=from_microseconds(fields["started_us"]),
+            ended_at=from_microseconds(fields["ended_us"]),
             closed=fields["closed"],
             frame_count=fields["frame_count"],
             quality=fields["quality"],
+            marks=CropQuality(*marks) if marks is not None else None,
+            footage=footage,
             model_hash=fields["model_hash"],
             vector=np.frombuffer(vector, "<f4").astype(np.float32),
             crops=tuple(
-                SpooledCrop(digest, tuple(box), quality, pts_s, _time(captured), pictures.get(digest))
+                SpooledCrop(digest, tuple(box), quality, pts_s, from_microseconds(captured), pictures.get(digest))
                 for digest, box, quality, pts_s, captured in fields["crops"]
             ),
+            media={one.digest: data for one in footage.parts() if (data := pictures.get(one.digest)) is not None},
             replayed=replayed,
         )
     except (KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"spooled tracklet {tracklet_id} cannot be read: {error!r}") from None
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _time(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)

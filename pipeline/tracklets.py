@@ -11,8 +11,10 @@ from itertools import pairwise
 from ulid import ULID
 
 from models.types import Modality
-from pipeline.quality import CropQuality, covered_by_others, judge_crop
-from pipeline.types import Crop, FloatArray, Frame, Tracklet, Tracks
+from pipeline.camera import box_fractions
+from pipeline.quality import covered_by_others, judge_crop
+from pipeline.stills import Reel, Stills
+from pipeline.types import Crop, CropQuality, FloatArray, Frame, Moment, Still, Tracklet, Tracks
 
 __all__ = ["TrackletBuilder", "TrackletRules", "thin"]
 
@@ -66,6 +68,7 @@ class _Open:
     frame_count: int = 0
     revision: int = 0
     best: CropQuality | None = None
+    reel: Reel | None = None
 
 
 class TrackletBuilder:
@@ -73,10 +76,14 @@ class TrackletBuilder:
 
     `refused` counts why sightings were not handed on: ``too_short`` or the weakest mark of the best
     crop (``size``, ``sharpness``, ``confidence``, ``visibility``, ``completeness``).
+
+    Args:
+        stills: takes the whole pictures that sightings keep; None where they keep none.
     """
 
-    def __init__(self, camera_id: str, rules: TrackletRules | None = None):
+    def __init__(self, camera_id: str, rules: TrackletRules | None = None, stills: Stills | None = None):
         self.camera_id = camera_id
+        self._stills = stills
         self.rules = rules or TrackletRules()
         self.refused: Counter[str] = Counter()
         self._open: dict[int, _Open] = {}
@@ -93,6 +100,7 @@ class TrackletBuilder:
             raise ValueError("frame.modality: expected visible or infrared, got None")
         ready: list[Tracklet] = []
         covered = covered_by_others(tracks.boxes)
+        still = self._stills.take(frame, tracks.boxes) if self._stills is not None and len(tracks) else None
         for row, track_id in enumerate(tracks.track_ids.tolist()):
             current = self._open.get(track_id)
             if current is not None and (
@@ -106,7 +114,7 @@ class TrackletBuilder:
                 current = self._open[track_id] = self._begin(frame, frame.modality)
             detection = int(tracks.detection_indices[row])
             vector = vectors[detection] if vectors is not None and detection >= 0 else None
-            self._add(current, frame, tracks, row, float(covered[row]), vector)
+            self._add(current, frame, tracks, row, float(covered[row]), vector, still)
             if frame.pts_s >= current.next_hand_on_pts_s and self._reason_to_refuse(current) is None:
                 ready.append(self._hand_on(track_id, current, closed=False))
         for track_id, current in list(self._open.items()):
@@ -133,10 +141,18 @@ class TrackletBuilder:
             ended_at=frame.captured_at,
             next_hand_on_pts_s=frame.pts_s + self.rules.first_after_s,
             interval_s=self.rules.again_after_s,
+            reel=Reel(self._stills.rules.clip_s) if self._stills is not None else None,
         )
 
     def _add(
-        self, current: _Open, frame: Frame, tracks: Tracks, row: int, covered: float, vector: FloatArray | None
+        self,
+        current: _Open,
+        frame: Frame,
+        tracks: Tracks,
+        row: int,
+        covered: float,
+        vector: FloatArray | None,
+        still: Still | None,
     ) -> None:
         current.last_pts_s = frame.pts_s
         current.ended_at = max(current.ended_at, frame.captured_at)
@@ -150,6 +166,8 @@ class TrackletBuilder:
         quality = judge_crop(view, box, float(tracks.scores[row]), covered, frame.width_px, frame.height_px)
         if current.best is None or quality.score > current.best.score:
             current.best = quality
+        if still is not None and current.reel is not None:
+            current.reel.add(Moment(still, box_fractions(box, frame.width_px, frame.height_px), quality.score))
         current.crops.append(Crop(view.copy(), box.copy(), quality.score, frame.pts_s, frame.captured_at, vector))
         if len(current.crops) > 2 * self.rules.crops:
             current.crops = thin(current.crops, 2 * self.rules.crops)
@@ -183,5 +201,8 @@ class TrackletBuilder:
             closed=closed,
             frame_count=current.frame_count,
             quality=max(crop.quality for crop in crops),
+            marks=current.best,
             crops=tuple(crops),
+            best_moment=current.reel.best if current.reel is not None else None,
+            reel=current.reel.moments() if closed and current.reel is not None else (),
         )

@@ -14,8 +14,21 @@ import numpy as np
 import numpy.typing as npt
 
 from models.types import Modality
+from pipeline.footage import Footage, Fractions
 
-__all__ = ["Crop", "Detections", "Embedding", "Frame", "Modality", "Sighting", "Tracklet", "Tracks"]
+__all__ = [
+    "Crop",
+    "CropQuality",
+    "Detections",
+    "Embedding",
+    "Frame",
+    "Modality",
+    "Moment",
+    "Sighting",
+    "Still",
+    "Tracklet",
+    "Tracks",
+]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -125,6 +138,26 @@ class Tracks:
 
 
 @dataclass(frozen=True, slots=True)
+class CropQuality:
+    """Five marks from 0 to 1; `score` is their product with the soft ones rooted, again 0 to 1."""
+
+    size: float
+    sharpness: float
+    confidence: float
+    visibility: float
+    completeness: float
+
+    @property
+    def score(self) -> float:
+        return float(np.sqrt(self.size * self.sharpness) * self.confidence * self.visibility * self.completeness)
+
+    @property
+    def weakest(self) -> str:
+        """Name of the lowest mark: why a crop was refused."""
+        return min(fields(self), key=lambda mark: getattr(self, mark.name)).name
+
+
+@dataclass(frozen=True, slots=True)
 class Crop:
     """One picture of a tracked person.
 
@@ -150,6 +183,24 @@ class Crop:
 
 
 @dataclass(frozen=True, slots=True)
+class Still:
+    """A whole picture of a camera, small, as JPEG."""
+
+    jpeg: bytes = field(repr=False)
+    pts_s: float
+    captured_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Somebody in a whole picture: where, and how well seen (0 to 1)."""
+
+    still: Still
+    box: Fractions
+    quality: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sighting:
     """What a tracklet is in every form it takes on its way: who saw whom when.
 
@@ -161,6 +212,8 @@ class Sighting:
         id: ULID made by the worker; sorts by the time the tracklet began.
         frame_count: analysed frames in which the person was seen.
         quality: 0 to 1, of the whole tracklet.
+        marks: what its best crop's quality is made of; None for one from before they were kept.
+        footage: what is kept of the whole picture.
     """
 
     id: str
@@ -173,6 +226,8 @@ class Sighting:
     closed: bool
     frame_count: int
     quality: float
+    marks: CropQuality | None = field(default=None, kw_only=True)
+    footage: Footage = field(default=Footage(), kw_only=True)
 
     def common(self) -> dict[str, Any]:
         """These fields by name, to build the next form from."""
@@ -185,9 +240,13 @@ class Tracklet(Sighting):
 
     Attributes:
         crops: the best pictures, in the order of time, at least one.
+        best_moment: the whole picture in which the person is seen best; None where none was taken.
+        reel: whole pictures around it, in the order of time, for a clip of the sighting that has ended.
     """
 
     crops: tuple[Crop, ...] = field(repr=False)
+    best_moment: Moment | None = field(default=None, repr=False)
+    reel: tuple[Moment, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         _check_utc("Tracklet.started_at", self.started_at)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -23,10 +24,12 @@ from pipeline.camera import (
     LiveView,
     box_fractions,
 )
+from pipeline.clips import with_clip
 from pipeline.detect import Detector
 from pipeline.handover import HandedOver, TrackletSink
 from pipeline.scheduler import LiveCamera, LiveScheduler, NewestFrame
 from pipeline.sources import SourceReport
+from pipeline.stills import StillRules
 from pipeline.types import Frame
 
 __all__ = ["LiveSource", "Worker"]
@@ -60,10 +63,13 @@ class Worker:
         make_source: opens a camera's stream; injected, so that the policy for camera addresses and tests decide.
         max_cosine_distance: of the appearance model, for association.
         workers, batch: see `LiveScheduler`.
+        stills: which whole pictures sightings keep; None for none.
     """
 
     HEARTBEAT_S = 1.0
     CLOSING_S = 6.0
+    CLIPS_WAITING = 32
+    """Sightings that have ended and whose clip is not made yet; what ends beyond goes without one."""
 
     def __init__(
         self,
@@ -78,6 +84,7 @@ class Worker:
         max_cosine_distance: float,
         workers: int = 1,
         batch: int = 1,
+        stills: StillRules | None = None,
     ):
         self.worker_id = worker_id
         self._board = board
@@ -86,6 +93,9 @@ class Worker:
         self._model = model
         self._make_source = make_source
         self._max_cosine_distance = max_cosine_distance
+        self._stills = stills
+        self._clip_maker = ThreadPoolExecutor(1, thread_name_prefix="clips")
+        self._clips: deque[tuple[str, HandedOver, Future[HandedOver]]] = deque()
         self._scheduler = LiveScheduler(detector, model, workers=workers, batch=batch, on_skipped=self._put_picture)
         self._cameras: dict[str, LiveCamera] = {}
         self._sources: dict[str, LiveSource] = {}
@@ -112,11 +122,14 @@ class Worker:
                 self._close_silent()
                 for camera, analysed in self._scheduler.step(list(self._cameras.values())):
                     self._take_over(camera, analysed)
+                self._store_with_clips(wait=False)
         finally:
             stop.set()
             self._scheduler.close()
             for camera_id in list(self._cameras):
                 self._drop(camera_id)
+            self._store_with_clips(wait=True)
+            self._clip_maker.shutdown()
             deadline_s = time.monotonic() + self.CLOSING_S
             for thread in (*threads, *self._closing):
                 thread.join(max(0.1, deadline_s - time.monotonic()))
@@ -144,7 +157,9 @@ class Worker:
                 log.exception("camera cannot be opened", camera=camera_id)
                 self._refused[camera_id] = config, str(error)
                 continue
-            analysis = CameraAnalysis(config, max_cosine_distance=self._max_cosine_distance, gate_motion=True)
+            analysis = CameraAnalysis(
+                config, max_cosine_distance=self._max_cosine_distance, gate_motion=True, stills=self._stills
+            )
             self._sources[camera_id] = source
             self._cameras[camera_id] = LiveCamera(source, analysis)
             log.info("camera taken", camera=camera_id, worker=self.worker_id)
@@ -180,14 +195,31 @@ class Worker:
 
     def _store(self, camera_id: str, tracklets: Sequence[HandedOver]) -> None:
         for tracklet in tracklets:
+            if tracklet.reel and len(self._clips) < self.CLIPS_WAITING:
+                # Half a second's work or less, but association and the other cameras are not to wait for it.
+                self._clips.append((camera_id, tracklet, self._clip_maker.submit(with_clip, tracklet)))
+            else:
+                self._put(camera_id, tracklet)
+
+    def _store_with_clips(self, *, wait: bool) -> None:
+        """Store the sightings whose clips are made, or failed; with `wait` all of them."""
+        while self._clips and (wait or self._clips[0][2].done()):
+            camera_id, tracklet, future = self._clips.popleft()
             try:
-                self._sink.put(tracklet)
+                tracklet = future.result()
             except Exception:
-                log.exception("tracklet not stored", camera=camera_id, tracklet=tracklet.id)
-                self._not_stored[camera_id] += 1
-                continue
-            if tracklet.revision == 1:
-                self._handed_over[camera_id] += 1
+                log.exception("clip not made", camera=camera_id, tracklet=tracklet.id)
+            self._put(camera_id, replace(tracklet, reel=()))
+
+    def _put(self, camera_id: str, tracklet: HandedOver) -> None:
+        try:
+            self._sink.put(tracklet)
+        except Exception:
+            log.exception("tracklet not stored", camera=camera_id, tracklet=tracklet.id)
+            self._not_stored[camera_id] += 1
+            return
+        if tracklet.revision == 1:
+            self._handed_over[camera_id] += 1
 
     # -- live pictures ---------------------------------------------------------------------------
 

@@ -213,6 +213,8 @@ class Ingest:
         pictures = {ref.key: crop.jpeg for ref, crop in zip(record.crops, item.crops, strict=True) if crop.jpeg}
         if best is not None and best.jpeg and thumbnail:
             pictures[thumbnail] = make_thumbnail(best.jpeg)
+        footage = MediaStore.footage_keys(item)
+        pictures |= {footage[digest]: data for digest, data in item.media.items()}
         self._media.write_many(pictures)
         return record
 
@@ -229,7 +231,7 @@ class Ingest:
             return False
         if item.closed and key:
             # No later revision comes: pictures that only earlier ones showed are orphans.
-            self._media.keep_only(key, {key, *(crop.key for crop in record.crops)})
+            self._media.keep_only(key, MediaStore.all_keys(record))
         self._attempts.pop((item.id, item.revision), None)
         self._delivered += result is PutResult.STORED
         self._stale += result is PutResult.STALE

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as SourcesError
 
 from pipeline.camera_url import UrlPolicy
+from pipeline.stills import StillRules
 
 __all__ = ["OidcGrant", "Settings", "SettingsError", "load_settings"]
 
@@ -95,6 +96,11 @@ class Settings(BaseSettings):
     session_hours: float = Field(12.0, gt=0, le=24 * 30)
     retention_days: float | None = Field(
         30.0, gt=0, le=36500, description="Sightings are removed when they are so old. Cameras may differ; null keeps."
+    )
+    scenes: bool = Field(True, description="A sighting keeps the whole picture of its best moment, with bystanders.")
+    scene_px: int = Field(640, ge=160, le=1920, description="Longer side of such a picture, and of clips.")
+    clip_s: float = Field(
+        10.0, ge=0, le=20, description="Longest clip around that moment; 0 keeps none, nor does scenes=false."
     )
     max_speed_mps: float = Field(
         8.0, gt=0, le=400, description="Nobody gets from one camera to another faster; what would be is flagged."
@@ -187,6 +193,11 @@ class Settings(BaseSettings):
     @property
     def media_base(self) -> str:
         return self.media_url or (self.data_dir / "media").as_uri()
+
+    @property
+    def stills(self) -> StillRules | None:
+        """Which whole pictures sightings keep; None for none."""
+        return StillRules(longest_px=self.scene_px, clip_s=self.clip_s) if self.scenes else None
 
     @property
     def exports_dir(self) -> Path:

@@ -86,6 +86,7 @@ def run_worker(settings: Settings, stop: threading.Event, *, name: str | None = 
         max_cosine_distance=models.embedder.association_distance,
         workers=models.workers,
         batch=models.batch,
+        stills=settings.stills,
     )
     ingest.start()
     engines = {"detection": models.detector.describe(), "re-identification": models.embedder.describe()}

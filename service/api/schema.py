@@ -359,6 +359,38 @@ class CropInfo(BaseModel):
     captured_at: datetime
 
 
+class QualityMarks(BaseModel):
+    """What the quality of the best picture is made of, each from 0 to 1."""
+
+    size: float
+    sharpness: float
+    confidence: float
+    visibility: float
+    completeness: float
+
+
+class SceneInfo(BaseModel):
+    """The whole picture at the sighting's best moment."""
+
+    url: str
+    box: Box
+    captured_at: datetime
+
+
+class ClipBox(BaseModel):
+    at_s: float = Field(description="Seconds after the clip's beginning.")
+    box: Box
+
+
+class ClipInfo(BaseModel):
+    """A short silent film around that moment, H.264 in MP4."""
+
+    url: str
+    started_at: datetime
+    duration_s: float
+    boxes: list[ClipBox] = Field(description="Where the person was; in between they go straight.")
+
+
 class Tracklet(BaseModel):
     """An unbroken sighting of one person by one camera in one kind of light."""
 
@@ -376,6 +408,9 @@ class Tracklet(BaseModel):
     crop_count: int
     thumbnail_url: str
     crops: list[CropInfo] | None = Field(None, description="Only when one tracklet is asked for.")
+    quality_marks: QualityMarks | None = Field(None, description="Like `crops`; null where they were not kept.")
+    scene: SceneInfo | None = Field(None, description="Like `crops`; null where no whole picture is kept.")
+    clip: ClipInfo | None = Field(None, description="Like `crops`; null until the sighting has ended.")
 
 
 class TrackletPage(BaseModel):

@@ -29,7 +29,7 @@ from service.api.scoped_watchlist import ScopedWatchlist
 from service.api.scoped_webhooks import ScopedWebhooks
 from service.audit import Trail
 from service.camera_board import CameraMissingError, CameraRecord
-from service.gallery import ErasureReport, GalleryFilter, HeldError, Hold, Page, TrackletRecord
+from service.gallery import ErasureReport, GalleryFilter, HeldError, Hold, MediaStore, Page, TrackletRecord
 from service.history import Bucket, StateChange, resolution_for
 from service.live import LiveFrame
 from service.photos import PhotoAnalysis
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from models.types import Modality
+    from pipeline.footage import Clip, Scene
     from pipeline.types import Image
     from service.api.engines import LoadedModel, PhotoEngines
     from service.api.services import Services
@@ -294,6 +295,12 @@ class Scoped:
             return self._services.media.read(key)
         except (KeyError, ValueError):
             raise ProblemError(404, "crop-not-found", "The pictures of this sighting are gone.") from None
+
+    def footage(self, record: TrackletRecord, part: Scene | Clip | None) -> bytes:
+        """A sighting's scene or clip, like `picture`. Raises ProblemError 404 also where there is none."""
+        if part is None:
+            raise ProblemError(404, "footage-not-found", "Nothing of that kind is kept of this sighting.")
+        return self.picture(record, MediaStore.footage_keys(record)[part.digest])
 
     def gallery_size(self) -> int | None:
         """How many sightings in scope can be found; None while the index is loading."""

@@ -1,8 +1,9 @@
-"""Sightings: list with a cursor, read one, its pictures."""
+"""Sightings: list with a cursor, read one, its pictures and its clip."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
@@ -10,7 +11,18 @@ from starlette.concurrency import run_in_threadpool
 
 from models.types import Modality
 from service.api.access import Viewing
-from service.api.schema import CameraId, CropInfo, Moment, Tracklet, TrackletPage
+from service.api.ranges import RANGES, AskedRange, NotIfRange, answer_part
+from service.api.schema import (
+    CameraId,
+    ClipBox,
+    ClipInfo,
+    CropInfo,
+    Moment,
+    QualityMarks,
+    SceneInfo,
+    Tracklet,
+    TrackletPage,
+)
 from service.gallery import GalleryFilter, TrackletRecord
 from service.problems import Problem, ProblemError
 
@@ -19,6 +31,7 @@ __all__ = ["router", "tracklet_shown"]
 router = APIRouter(prefix="/tracklets", tags=["tracklets"])
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such tracklet."}}
 JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "A JPEG picture."}}
+MP4: dict[int | str, dict[str, Any]] = {200: {"content": {"video/mp4": {}}, "description": "A silent film."}}
 TrackletIdPath = Path(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$", examples=["01K9ZB3Q0V5W1T8R6J2N4M7XCD"])
 
 
@@ -92,6 +105,42 @@ async def get_thumbnail(scoped: Viewing, tracklet_id: str = TrackletIdPath) -> R
     return Response(await run_in_threadpool(read), media_type="image/jpeg")
 
 
+@router.get(
+    "/{tracklet_id}/scene",
+    operation_id="get_tracklet_scene",
+    summary="The whole picture at a sighting's best moment",
+    response_class=Response,
+    responses={**NOT_FOUND, **JPEG},
+)
+async def get_scene(scoped: Viewing, tracklet_id: str = TrackletIdPath) -> Response:
+    """Small, with everybody in it; where the person is, the sighting's `scene.box` says."""
+
+    def read() -> bytes:
+        record = scoped.tracklet(tracklet_id)
+        return scoped.footage(record, record.footage.scene)
+
+    return Response(await run_in_threadpool(read), media_type="image/jpeg")
+
+
+@router.get(
+    "/{tracklet_id}/clip",
+    operation_id="get_tracklet_clip",
+    summary="A short film of a sighting",
+    response_class=Response,
+    responses={**NOT_FOUND, **MP4, **RANGES},
+)
+async def get_clip(
+    scoped: Viewing, asked: AskedRange = None, if_range: NotIfRange = None, tracklet_id: str = TrackletIdPath
+) -> Response:
+    """Made when the sighting has ended."""
+
+    def read() -> bytes:
+        record = scoped.tracklet(tracklet_id)
+        return scoped.footage(record, record.footage.clip)
+
+    return answer_part(await run_in_threadpool(read), asked, if_range, media_type="video/mp4")
+
+
 def tracklet_shown(record: TrackletRecord, names: Mapping[str, str], *, with_crops: bool = False) -> Tracklet:
     """A record as the API tells of it."""
     base = f"/api/v1/tracklets/{record.id}"
@@ -101,7 +150,8 @@ def tracklet_shown(record: TrackletRecord, names: Mapping[str, str], *, with_cro
         )
         for i, c in enumerate(record.crops)
     ]
-    return Tracklet(
+    scene, clip = record.footage.scene, record.footage.clip
+    shown = Tracklet(
         id=record.id,
         camera_id=record.camera_id,
         camera_name=names.get(record.camera_id, record.camera_id),
@@ -115,5 +165,15 @@ def tracklet_shown(record: TrackletRecord, names: Mapping[str, str], *, with_cro
         model_hash=record.model_hash,
         crop_count=len(record.crops),
         thumbnail_url=f"{base}/thumbnail",
-        crops=crops if with_crops else None,
     )
+    if not with_crops:
+        return shown
+    shown.crops = crops
+    if record.marks is not None:
+        shown.quality_marks = QualityMarks(**asdict(record.marks))
+    if scene is not None:
+        shown.scene = SceneInfo(url=f"{base}/scene", box=scene.box, captured_at=scene.captured_at)
+    if clip is not None:
+        boxes = [ClipBox(at_s=one.at_s, box=one.box) for one in clip.boxes]
+        shown.clip = ClipInfo(url=f"{base}/clip", started_at=clip.started_at, duration_s=clip.duration_s, boxes=boxes)
+    return shown

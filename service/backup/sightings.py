@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.sealing import PLAIN
 from service.audit.log import AUDIT_HEAD, AUDIT_STREAM
-from service.gallery import RecordError, TrackletRecord, keys
+from service.gallery import MediaStore, RecordError, TrackletRecord, keys
 from service.schema_version import SCHEMA_KEY
 
 _ANY_VECTOR = np.ones(1, "<f2").tobytes()
@@ -29,8 +29,7 @@ def pictures_of(tracklet_id: str, fields: Mapping[bytes, bytes]) -> list[str]:
     record = readable(tracklet_id, fields)
     if record is None:
         return []
-    thumbnail = [record.thumbnail] if record.thumbnail else []
-    return list(dict.fromkeys([*(crop.key for crop in record.crops), *thumbnail]))
+    return MediaStore.all_keys(record)
 
 
 def comes_otherwise(name: str) -> bool:

@@ -45,6 +45,14 @@ class Tracklets(Noun):
         """The best of them, small."""
         return self._api.send("GET", f"/tracklets/{tracklet_id}/thumbnail").content
 
+    def scene(self, tracklet_id: str) -> bytes:
+        """The whole picture at its best moment, a JPEG; `get` says where the person is in it."""
+        return self._api.send("GET", f"/tracklets/{tracklet_id}/scene").content
+
+    def clip(self, tracklet_id: str) -> bytes:
+        """A short silent film, MP4, once the sighting has ended."""
+        return self._api.send("GET", f"/tracklets/{tracklet_id}/clip").content
+
     def hold(self, tracklet_id: str, reason: str) -> HoldInfo:
         """Keep it from retention and erasure."""
         return self._api.call(HoldInfo, "PUT", f"/tracklets/{tracklet_id}/hold", HoldRequest(reason=reason))

@@ -21,13 +21,15 @@ from ulid import ULID
 from service.gallery.erasable import Erasable
 from service.gallery.holds import Hold, Holds
 from service.gallery.media import MediaStore
-from service.gallery.records import TRACKLET_ID, TrackletRecord
+from service.gallery.records import TRACKLET_ID, GalleryFilter, TrackletRecord
 from service.gallery.store import ERASURE_REMEMBERED_S, Gallery, redis_at_work
 
 __all__ = ["Eraser", "ErasureReport", "HeldError", "compact", "verify_erasure"]
 
 _BATCH = 200
 _COMPACTION_TIMEOUT_S = 600.0
+_NEAR = timedelta(seconds=5)
+"""A person may be in the picture for so long before and after being followed."""
 
 
 class HeldError(ValueError):
@@ -47,7 +49,8 @@ class ErasureReport:
         records, pictures: how many there were.
         missing: ids without a record; they cannot come any more either.
         compacted: what was rewritten, such as ``append-only file``; empty where the server keeps no files.
-        elsewhere: in how many other places they were, by kind: subjects, cases, exports.
+        elsewhere: in how many other places they were, by kind: subjects, cases, exports; and how many other sightings
+            lost their scene and clip (footage), because they may have been in them.
     """
 
     id: str
@@ -134,6 +137,8 @@ class Eraser:
         others: Counter[str] = Counter()
         for start in range(0, len(wanted), _BATCH):
             batch = wanted[start : start + _BATCH]
+            # First: where this stops half way, the records still tell whose pictures they may be in.
+            others["footage"] += self._drop_footage_of_others(batch, frozenset(wanted))
             gone, files = self.remove(batch)
             records, pictures = records + gone, pictures + files
             held = self._holds.of(batch)
@@ -150,12 +155,41 @@ class Eraser:
             pictures=pictures,
             missing=len(wanted) - records,
             compacted=compact(self._redis),
-            elsewhere={store.name: others[store.name] for store in self._elsewhere},
+            elsewhere={
+                **{store.name: others[store.name] for store in self._elsewhere},
+                **({"footage": dropped} if (dropped := others["footage"]) else {}),
+            },
         )
 
     def forget(self, ids: Sequence[str]) -> dict[str, int]:
         """Have everything else forget sightings whose records are gone. Returns in how many places they were."""
         return {store.name: store.erase(ids) for store in self._elsewhere}
+
+    def _drop_footage_of_others(self, ids: Sequence[str], erased: frozenset[str]) -> int:
+        """Remove scenes and clips of other sightings that these people may be in. Returns how many sightings had any.
+
+        Those under legal hold keep theirs.
+        """
+        near: dict[str, TrackletRecord] = {}
+        for record in self._gallery.get_many(ids).values():
+            around = GalleryFilter(
+                cameras=frozenset({record.camera_id}),
+                since=record.started_at - _NEAR,
+                until=record.ended_at + _NEAR,
+                exclude_ids=erased,
+            )
+            cursor: str | None = None
+            while True:
+                page = self._gallery.list(around, limit=_BATCH, cursor=cursor)
+                near |= {one.id: one for one in page.records if one.footage.parts()}
+                if (cursor := page.cursor) is None:
+                    break
+        held = self._holds.of(list(near))
+        free = [record for one, record in near.items() if one not in held]
+        dropped = self._gallery.drop_footage([record.id for record in free])
+        for key in (key for record in free for key in MediaStore.footage_keys(record).values()):
+            self._media.delete(key)
+        return dropped
 
     def remove(self, ids: Sequence[str]) -> tuple[int, int]:
         """Records first, so that nothing points at pictures that are gone. Returns records and pictures removed.

@@ -1,8 +1,8 @@
-"""Pictures of tracklets in any fsspec file system: a folder, S3 and others. Redis never holds pictures.
+"""Pictures and clips of tracklets in any fsspec file system: a folder, S3 and others. Redis never holds pictures.
 
-A picture is named by its content, ``camera/date/tracklet/digest.jpg``: the record of an earlier revision keeps
-showing its own pictures until the next is written, and writing one twice changes nothing. Beside them lie the pictures
-of floor plans, each under a name that no other ever had.
+One is named by its content, ``camera/date/tracklet/digest.jpg``, or ``.mp4`` for clips: the record of an earlier
+revision keeps showing its own pictures until the next is written, and writing one twice changes nothing. Beside them lie
+the pictures of floor plans, each under a name that no other ever had.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ import numpy as np
 from fsspec.implementations.local import LocalFileSystem
 from ulid import ULID
 
+from pipeline.footage import Clip
 from pipeline.sealing import HEAD_BYTES, PLAIN, Sealer, SealError
-from service.gallery.records import CAMERA_ID, TRACKLET_ID
+from pipeline.types import Sighting
+from service.gallery.records import CAMERA_ID, TRACKLET_ID, TrackletRecord
 
 __all__ = ["MEDIA_KEY", "THUMBNAIL_HEIGHT_PX", "MediaError", "MediaStore", "PictureSealError", "make_thumbnail"]
 
@@ -33,7 +35,7 @@ _NO_DIGEST = "0" * 32
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _PLANS = "_plans"  # no camera is called so
 MEDIA_KEY = re.compile(
-    rf"(?:{CAMERA_ID.pattern}/\d{{4}}-\d{{2}}-\d{{2}}/{TRACKLET_ID.pattern}/[0-9a-f]{{32}}(?:\.thumb)?\.jpg"
+    rf"(?:{CAMERA_ID.pattern}/\d{{4}}-\d{{2}}-\d{{2}}/{TRACKLET_ID.pattern}/[0-9a-f]{{32}}(?:(?:\.thumb)?\.jpg|\.mp4)"
     rf"|{_PLANS}/[0-9a-f]{{32}}/[0-9a-f]{{32}}\.webp)"
 )
 
@@ -64,14 +66,39 @@ class MediaStore:
         self._local = isinstance(self._fs, LocalFileSystem)
 
     @staticmethod
-    def key(camera_id: str, started_at: datetime, tracklet_id: str, digest: str, *, thumbnail: bool = False) -> str:
-        """Key of a picture whose content has the given digest, 32 hexadecimal figures."""
+    def key(
+        camera_id: str,
+        started_at: datetime,
+        tracklet_id: str,
+        digest: str,
+        *,
+        thumbnail: bool = False,
+        clip: bool = False,
+    ) -> str:
+        """Key of a picture or clip whose content has the given digest, 32 hexadecimal figures."""
         if not CAMERA_ID.fullmatch(camera_id) or not TRACKLET_ID.fullmatch(tracklet_id):
             raise ValueError(f"expected a camera's and a tracklet's id, got {camera_id!r} and {tracklet_id!r}")
         if not _DIGEST.fullmatch(digest):
             raise ValueError(f"digest: expected 32 hexadecimal figures, got {digest[:40]!r}")
-        suffix = ".thumb.jpg" if thumbnail else ".jpg"
+        suffix = ".mp4" if clip else ".thumb.jpg" if thumbnail else ".jpg"
         return f"{camera_id}/{started_at:%Y-%m-%d}/{tracklet_id}/{digest}{suffix}"
+
+    @staticmethod
+    def footage_keys(sighting: Sighting) -> dict[str, str]:
+        """Keys of a sighting's scene and clip, where it has them, by their digests."""
+        return {
+            part.digest: MediaStore.key(
+                sighting.camera_id, sighting.started_at, sighting.id, part.digest, clip=isinstance(part, Clip)
+            )
+            for part in sighting.footage.parts()
+        }
+
+    @staticmethod
+    def all_keys(record: TrackletRecord) -> list[str]:
+        """Keys of everything that a record shows."""
+        thumbnail = [record.thumbnail] if record.thumbnail else []
+        shown = [*(crop.key for crop in record.crops), *thumbnail, *MediaStore.footage_keys(record).values()]
+        return list(dict.fromkeys(shown))
 
     @staticmethod
     def folder_key(camera_id: str, started_at: datetime, tracklet_id: str) -> str:

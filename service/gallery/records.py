@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import astuple, dataclass, field
+from datetime import datetime
 
 import numpy as np
 
 from models.types import Modality
+from pipeline.footage import Footage
+from pipeline.microseconds import from_microseconds, to_microseconds
 from pipeline.sealing import Sealer
-from pipeline.types import FloatArray, Sighting
+from pipeline.types import CropQuality, FloatArray, Sighting
 from service.gallery import keys
 
 __all__ = [
     "CAMERA_ID",
+    "NO_FOOTAGE",
     "TRACKLET_ID",
     "CropRef",
     "GalleryFilter",
@@ -28,23 +31,14 @@ __all__ = [
 
 SCHEMA = 1
 MAX_DIMENSION = 8192
+NO_FOOTAGE = "{}"
 TRACKLET_ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 CAMERA_ID = re.compile(r"[a-z0-9-]{1,64}")
 _MODEL_HASH = re.compile(r"[\x21-\x7e]{1,200}")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RecordError(ValueError):
     """A record in Redis cannot be understood; the message says why."""
-
-
-def to_microseconds(moment: datetime) -> int:
-    """Microseconds since 1970, exact."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def from_microseconds(value: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +107,8 @@ class TrackletRecord(Sighting):
             "vector": sealer.seal(self.vector.astype("<f2").tobytes(), keys.vector_place(self.id)),
             "crops": json.dumps(crops, separators=(",", ":")),
             "thumbnail": self.thumbnail or "",
+            "marks": json.dumps([round(mark, 4) for mark in astuple(self.marks)]) if self.marks is not None else "",
+            "footage": json.dumps(self.footage.to_json(), separators=(",", ":")),
         }
 
     @classmethod
@@ -145,6 +141,8 @@ class TrackletRecord(Sighting):
                 closed=bool(int(fields[b"closed"])),
                 frame_count=int(fields[b"frames"]),
                 quality=float(fields[b"quality"]),
+                marks=CropQuality(*map(float, json.loads(marks))) if (marks := fields.get(b"marks")) else None,
+                footage=Footage.from_json(json.loads(fields.get(b"footage", NO_FOOTAGE))),
                 model_hash=model,
                 vector=np.frombuffer(sealer.open(vector, keys.vector_place(tracklet_id)), "<f2").astype(np.float32),
                 crops=crops,

@@ -47,6 +47,14 @@ redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[2], '*',
 return 1
 """
 
+# KEYS: record. ARGV: no footage, as a record has it. Returns whether there was any.
+DROP_FOOTAGE = """#!lua
+local old = redis.call('HGET', KEYS[1], 'footage')
+if not old or old == ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'footage', ARGV[1])
+return 1
+"""
+
 # A record's revision for an index of the model ARGV[1]: twice the record's, and one more when that model's vector is of
 # this very revision. So it rises also when a sighting is re-embedded, and an index takes the new vector.
 _INDEXED = """

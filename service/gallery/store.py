@@ -23,6 +23,7 @@ from models.types import Modality
 from pipeline.sealing import PLAIN, Sealer
 from service.gallery import keys, scripts
 from service.gallery.records import (
+    NO_FOOTAGE,
     TRACKLET_ID,
     GalleryFilter,
     RecordError,
@@ -102,6 +103,7 @@ class Gallery:
         self.model_hash = model_hash
         self._put = client.register_script(scripts.PUT)
         self._delete = client.register_script(scripts.DELETE)
+        self._drop_footage = client.register_script(scripts.DROP_FOOTAGE)
         self.poison_seen = 0
 
     def run_id(self) -> str:
@@ -156,6 +158,13 @@ class Gallery:
             for one in ids:
                 names = [keys.record(one), keys.ALL, keys.ERASED, keys.CHANGES, keys.HOLDS]
                 self._delete(names, [one, CHANGES_KEPT, ERASURE_REMEMBERED_S], client=pipe)
+            return sum(reply == 1 for reply in pipe.execute())
+
+    def drop_footage(self, ids: Sequence[str]) -> int:
+        """Have records show no scene and no clip any more. Returns how many did; their files stay."""
+        with redis_at_work(), self._redis.pipeline(transaction=False) as pipe:
+            for one in ids:
+                self._drop_footage([keys.record(one)], [NO_FOOTAGE], client=pipe)
             return sum(reply == 1 for reply in pipe.execute())
 
     def erased(self, ids: Sequence[str]) -> frozenset[str]:

@@ -14,6 +14,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 from support.api_world import PASSWORD, World, bearer, client_of, encoded, record_of, scene, world_in
+from support.filmed import filmed
 
 from models.types import Modality
 from pipeline.camera import CameraConfig, CameraHealth, CameraState
@@ -68,6 +69,8 @@ CALLS = {
     "get_tracklet": Call("GET", "/api/v1/tracklets/{tracklet}"),
     "get_tracklet_crop": Call("GET", "/api/v1/tracklets/{tracklet}/crops/0"),
     "get_tracklet_thumbnail": Call("GET", "/api/v1/tracklets/{tracklet}/thumbnail"),
+    "get_tracklet_scene": Call("GET", "/api/v1/tracklets/{tracklet}/scene"),
+    "get_tracklet_clip": Call("GET", "/api/v1/tracklets/{tracklet}/clip"),
     "erase_tracklets": Call("POST", "/api/v1/erasures", {"tracklet_ids": ["{tracklet}"], "reason": "a test"}),
     "hold_tracklet": Call("PUT", "/api/v1/tracklets/{tracklet}/hold", {"reason": "a test"}),
     "lift_hold": Call("DELETE", "/api/v1/tracklets/{tracklet}/hold"),
@@ -197,7 +200,8 @@ ALLOWED: dict[Role, set[str]] = {
     Role.VIEWER: {
         "get_session", "log_out", "list_cameras", "get_camera", "get_camera_history", "get_camera_snapshot",
         "get_camera_boxes", "watch_camera",
-        "list_tracklets", "get_tracklet", "get_tracklet_crop", "get_tracklet_thumbnail", "search",
+        "list_tracklets", "get_tracklet", "get_tracklet_crop", "get_tracklet_thumbnail",
+        "get_tracklet_scene", "get_tracklet_clip", "search",
         "create_search", "list_searches", "get_search", "group_search", "refresh_search", "delete_search",
         "judge_match", "unjudge_match",
         "list_cases", "get_case", "list_notes", "list_pins",
@@ -258,7 +262,7 @@ def tracklets(world: World, running: TestClient) -> dict[str, str]:
     for number in range(8):
         camera = (MINE, THEIRS)[number % 2]
         record = record_of(services.media, ("red", "red", "blue", "blue")[number % 4], number=number + 1, camera=camera)
-        services.gallery.put(record)
+        services.gallery.put(filmed(services.media, record))
         ids.setdefault(camera, record.id)
     # Another model's sightings may not be counted either.
     services.gallery.put(record_of(services.media, "red", number=50, camera=THEIRS, model_hash="older"))

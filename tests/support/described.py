@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from support.api_world import ADMIN, World, record_of
+from support.filmed import filmed
 
 from pipeline.camera import CameraConfig
 from service.subjects import Decision
@@ -69,5 +70,5 @@ def seed(world: World) -> None:
     services.cameras.declare(CameraConfig(CAMERA, CAMERA, "rtsp://192.168.1.20/x"))
     for number in range(4):
         record = record_of(services.media, "red", number=number + 1, camera=CAMERA)
-        services.gallery.put(replace(record, id=EXAMPLE) if number == 0 else record)
+        services.gallery.put(filmed(services.media, replace(record, id=EXAMPLE) if number == 0 else record))
     services.subjects.add(EXAMPLE, None, ADMIN, {EXAMPLE: Decision(CAMERA, ADMIN, datetime.now(UTC))})
