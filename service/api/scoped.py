@@ -302,6 +302,11 @@ class Scoped:
             raise ProblemError(404, "footage-not-found", "Nothing of that kind is kept of this sighting.")
         return self.picture(record, MediaStore.footage_keys(record)[part.digest])
 
+    def finds(self, record: TrackletRecord) -> bool:
+        """Whether searches find a sighting that was read here."""
+        index = self._services.index
+        return index is not None and record.id in index
+
     def gallery_size(self) -> int | None:
         """How many sightings in scope can be found; None while the index is loading."""
         searcher = self._services.searcher

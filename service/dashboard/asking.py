@@ -13,7 +13,8 @@ from service.dashboard import strings
 from service.dashboard.desk import Desk
 from service.dashboard.elements import answer_of, heading, primary, quiet
 from service.dashboard.search_scope import SearchScope
-from service.search import MAX_EXAMPLES, Example
+from service.gallery import GalleryFilter
+from service.search import MAX_EXAMPLES, Example, Match
 
 __all__ = ["Asking"]
 
@@ -43,6 +44,15 @@ class Asking:
         state = await self._desk.try_to(lambda: self._desk.scoped.searches.make(question))
         if state is not None:
             ui.navigate.to(f"/search/{state.search.id}")
+
+    async def similar(self, tracklet_id: str, count: int) -> Sequence[Match] | None:
+        """The sightings most similar to one, by a search that is recorded but not kept; None where it was not made."""
+        if not await self._know_why():
+            return None
+        scoped, reason = self._desk.scoped, self._reason
+        examples = [Example(tracklet_id=tracklet_id)]
+        outcome = await self._desk.try_to(lambda: scoped.search(examples, GalleryFilter(), count, reason=reason))
+        return outcome.matches if outcome is not None else None
 
     async def search_tracklet(self, tracklet_id: str) -> None:
         """Look for the person of a sighting, everywhere."""

@@ -16,6 +16,7 @@ from service.dashboard import strings
 __all__ = [
     "CardGroup",
     "FloorMap",
+    "FootageView",
     "GlobeMap",
     "LiveWall",
     "PhotoPicker",
@@ -135,6 +136,16 @@ class GlobeMap(Element, component="globe_map.js"):
         self._props["tiles"] = tiles or ""
         self._props["attribution"] = attribution
         self._props["strings"] = strings.GLOBE
+
+
+class FootageView(Element, component="footage_view.js"):
+    """A sighting's scene and clip; `footage` is what `footage_of` makes."""
+
+    def __init__(self, footage: Mapping[str, Any]) -> None:
+        super().__init__()
+        for name, value in footage.items():
+            self._props[name] = value
+        self._props["strings"] = strings.FOOTAGE
 
 
 class LiveWall(Element, component="live_wall.js"):

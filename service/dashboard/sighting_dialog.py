@@ -8,13 +8,13 @@ from typing import Any
 from nicegui import ui
 
 from service.dashboard import strings
-from service.dashboard.components import Handler
+from service.dashboard.components import FootageView, Handler
 from service.dashboard.desk import Desk, Unanswered
 from service.dashboard.elements import badge, close_button, facts, link, plain, primary
-from service.dashboard.wording import Clock, span
+from service.dashboard.wording import Clock, footage_of, quality_told, span
 from service.gallery import TrackletRecord
 
-__all__ = ["SightingDialog", "film_strip", "sighting_facts"]
+__all__ = ["SightingDialog", "film_strip", "footage", "sighting_facts"]
 
 
 class SightingDialog:
@@ -47,6 +47,7 @@ class SightingDialog:
             ui.element("span").classes("tp-grow")
             link(strings.OPEN_PAGE, f"/sightings/{record.id}", classes="tp-link")
             close_button(self._dialog.close)
+        footage(record, camera, self._desk.clock)
         film_strip(record, camera, self._desk.clock)
         facts(sighting_facts(record, self._desk.clock))
         with ui.element("div").classes("tp-line"):
@@ -59,6 +60,17 @@ class SightingDialog:
         result: Any = self._on_act({"name": name, "id": tracklet_id})
         if result is not None:
             await result
+
+
+def footage(record: TrackletRecord, camera: str, clock: Clock) -> None:
+    """The scene and the clip of a sighting, or why there is none."""
+    shown = footage_of(record, camera, clock)
+    if shown is None:
+        ui.label(strings.NO_FOOTAGE).classes("tp-quiet")
+        return
+    FootageView(shown)
+    if shown["clip"] is None and not record.closed:
+        ui.label(strings.CLIP_LATER).classes("tp-quiet")
 
 
 def film_strip(record: TrackletRecord, camera: str, clock: Clock) -> None:
@@ -77,6 +89,6 @@ def sighting_facts(record: TrackletRecord, clock: Clock) -> list[tuple[str, str]
     return [
         (strings.SEEN, f"{clock.long(record.started_at)}, {length}"),
         (strings.FRAMES, str(record.frame_count)),
-        (strings.QUALITY, f"{record.quality:.0%}"),
+        (strings.QUALITY, quality_told(record)),
         (strings.TRACK, f"{record.track_id} · {record.id}"),
     ]

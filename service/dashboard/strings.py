@@ -229,9 +229,25 @@ PHOTO: Final = {
 
 SIGHTING: Final = "Sighting"
 PICTURES: Final = "Pictures of the sighting"
+FOOTAGE: Final = {"enlarge": "The whole picture on the full screen", "lost": "It is not kept any more."}
+SCENE: Final = "The whole picture of {camera}, {time}; a box shows the person"
+SCENE_CAPTION: Final = "Best seen {time}"
+CLIP: Final = "Film of {length} without sound, from {time}"
+CLIP_CAPTION: Final = "{length} from {time}"
+CLIP_LATER: Final = "The film is made when the person has left the view."
+NO_FOOTAGE: Final = "Nothing of the whole picture is kept of this sighting."
 VERDICTS: Final = {"confirm": "Confirm", "reject": "Reject", "unsure": "Unsure"}
 SEEN: Final = "Seen"
 QUALITY: Final = "Picture quality"
+QUALITIES: Final = ((0.6, "Good"), (0.3, "Fair"), (0.0, "Poor"))
+QUALITY_LESS: Final = "{word}, {figure}. Weighed down by: {marks}"
+MARKS: Final = {
+    "size": "small in the picture ({figure})",
+    "sharpness": "not sharp ({figure})",
+    "confidence": "hardly told as a person ({figure})",
+    "visibility": "hidden by others ({figure} to be seen)",
+    "completeness": "cut off by the picture's edge ({figure})",
+}
 FRAMES: Final = "Analysed frames"
 TRACK: Final = "Track"
 GONE: Final = "This sighting is no longer in the gallery."
@@ -241,6 +257,17 @@ HOW_IT_STANDS: Final = "How it stands"
 IN_SEARCHES: Final = "In searches"
 INDEXED: Final = "can be found; its vector is of the model in use, {model}"
 NOT_INDEXED: Final = "cannot be found: another model made its vector, {model}"
+NOT_INDEXED_YET: Final = "cannot be found yet: the index has not taken it up; that takes a moment"
+KEPT_BECAUSE: Final = "Kept because"
+KEPT_TEXT: Final = (
+    "seen in {frames} frames (at least {least_frames}), picture quality {quality} (at least {least_quality})"
+)
+SIMILAR: Final = "Similar sightings"
+SIMILAR_ASK: Final = "Show the most similar"
+SIMILAR_TEXT: Final = "Asking for them is a search, and recorded as one."
+NO_SIMILAR: Final = ("Nothing is similar", "No other sighting that your account sees can be compared with this one.")
+ADD_TO_SUBJECT: Final = "Add to a subject"
+ADD_TO_SUBJECT_TEXT: Final = "You confirm by this who the person is."
 IN_SUBJECT: Final = "Confirmed: {name}"
 IN_NO_SUBJECT: Final = "Nobody has confirmed who this is."
 NOBODY_AROUND: Final = "Nobody else in these minutes"

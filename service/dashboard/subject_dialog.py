@@ -23,8 +23,8 @@ class SubjectDialog:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    async def open(self, tracklet_ids: Sequence[str]) -> None:
-        """Ask for a name or a subject, then go to it."""
+    async def open(self, tracklet_ids: Sequence[str], text: str | None = None) -> None:
+        """Ask for a name or a subject, then go to it. `text` says what is kept, where that is no search's answer."""
         subjects = self._desk.scoped.subjects
         try:
             known, _ = await self._desk.ask(lambda: subjects.page(CHOICES, None))
@@ -34,9 +34,8 @@ class SubjectDialog:
         options = {"": strings.NEW_SUBJECT, **{one.id: subject_name(one) for one in known}}
         with ui.dialog(value=True) as dialog, ui.element("div").classes("tp-dialog tp-narrow"):
             heading(strings.KEEP_SUBJECT, level=2)
-            ui.label(strings.KEEP_SUBJECT_TEXT.format(sightings=strings.sightings(len(tracklet_ids)))).classes(
-                "tp-quiet"
-            )
+            told = text or strings.KEEP_SUBJECT_TEXT.format(sightings=strings.sightings(len(tracklet_ids)))
+            ui.label(told).classes("tp-quiet")
             which = ui.select(options, label=strings.SUBJECT, value="").props("filled dense stack-label options-dense")
             name = ui.input(strings.SUBJECT_NAME).props("filled dense stack-label maxlength=120 autofocus")
             name.bind_visibility_from(which, "value", value="")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -19,7 +19,9 @@ from service.subjects import Subject
 __all__ = [
     "Clock",
     "camera_tile",
+    "footage_of",
     "likelihood",
+    "quality_told",
     "reasons",
     "report_of",
     "sighting_card",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 REPORT_LASTS_S = 10.0
+_WHOLE_MARK = 0.75  # what is above does not weigh a picture down
 _SPANS = (
     (60, "s", 1, "", 1),
     (3600, "min", 60, "s", 1),
@@ -179,6 +182,44 @@ def sighting_card(
             "pair_title": strings.PAIRS_TITLE[match.pair],
         }
     return card
+
+
+def quality_told(record: TrackletRecord) -> str:
+    """In a word and per cent, with what weighs it down, the heaviest first."""
+    word = next(word for least, word in strings.QUALITIES if record.quality >= least)
+    figure = f"{record.quality:.0%}"
+    marks = asdict(record.marks) if record.marks is not None else {}
+    low = sorted((mark, name) for name, mark in marks.items() if mark < _WHOLE_MARK)
+    if not low:
+        return f"{word}, {figure}"
+    told = ", ".join(strings.MARKS[name].format(figure=f"{mark:.0%}") for mark, name in low)
+    return strings.QUALITY_LESS.format(word=word, figure=figure, marks=told)
+
+
+def footage_of(record: TrackletRecord, camera: str, clock: Clock) -> dict[str, Any] | None:
+    """What the view of a sighting's scene and clip shows; None where there is neither."""
+    scene, clip = record.footage.scene, record.footage.clip
+    if scene is None and clip is None:
+        return None
+    shown: dict[str, Any] = {"scene": None, "clip": None}
+    base = f"/api/v1/tracklets/{record.id}"
+    if scene is not None:
+        time = clock.short(scene.captured_at)
+        shown["scene"] = {
+            "src": f"{base}/scene?r={record.revision}",
+            "box": scene.box,
+            "alt": strings.SCENE.format(camera=camera, time=time),
+            "caption": strings.SCENE_CAPTION.format(time=clock.time(scene.captured_at)),
+        }
+    if clip is not None:
+        told = {"length": span(clip.duration_s), "time": clock.time(clip.started_at)}
+        shown["clip"] = {
+            "src": f"{base}/clip",
+            "boxes": [asdict(one) for one in clip.boxes],
+            "label": strings.CLIP.format(**told),
+            "caption": strings.CLIP_CAPTION.format(**told),
+        }
+    return shown
 
 
 def subject_name(subject: Subject) -> str:

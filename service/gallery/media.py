@@ -1,8 +1,8 @@
 """Pictures and clips of tracklets in any fsspec file system: a folder, S3 and others. Redis never holds pictures.
 
 One is named by its content, ``camera/date/tracklet/digest.jpg``, or ``.mp4`` for clips: the record of an earlier
-revision keeps showing its own pictures until the next is written, and writing one twice changes nothing. Beside them lie
-the pictures of floor plans, each under a name that no other ever had.
+revision keeps showing its own pictures until the next is written, and writing one twice changes nothing. Beside them
+lie the pictures of floor plans, each under a name that no other ever had.
 """
 
 from __future__ import annotations

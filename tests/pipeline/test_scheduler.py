@@ -16,8 +16,10 @@ from pipeline.camera import CameraConfig, CameraHealth, CameraPosition, CameraSt
 from pipeline.handover import HandedOver
 from pipeline.scheduler import LiveCamera, LiveScheduler
 from pipeline.sources import SourceReport
-from pipeline.types import Detections, Frame
+from pipeline.stills import StillRules
+from pipeline.types import Detections, Frame, Moment, Still
 from pipeline.worker import Worker
+from tests.support.tracklets import handed_over
 
 NOISE = np.random.default_rng(5).integers(0, 255, (120, 160, 3), dtype=np.uint8)
 PERSON = np.array([[40, 20, 80, 110]], np.float32)
@@ -199,6 +201,31 @@ def wait_until(condition: Any, timeout_s: float = 10.0) -> None:
         time.sleep(0.02)
 
 
+def test_a_clip_that_cannot_be_made_or_must_wait_too_long_costs_no_sighting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(tracklet: HandedOver) -> HandedOver:
+        raise ValueError("no encoder")
+
+    monkeypatch.setattr("pipeline.worker.with_clip", refuse)
+    board, sink = Board("a"), Sink()
+    worker = Worker(
+        "w1",
+        board,
+        sink,
+        Screen(),
+        OnePersonDetector(),
+        ConstantModel(),
+        lambda c: EndlessSource(c.id),
+        max_cosine_distance=0.3,
+    )
+    worker.CLIPS_WAITING = 2
+    still = Still(b"", 0.0, datetime.now(UTC))
+    ended = [replace(handed_over(i, closed=True), reel=(Moment(still, (0, 0, 1, 1), 0.5),)) for i in range(4)]
+    worker._store("a", ended)
+    worker._store_with_clips(wait=True)
+    assert {t.id for t in sink.taken} == {t.id for t in ended}
+    assert all(t.closed and t.footage.clip is None for t in sink.taken)
+
+
 def test_worker_follows_stores_shows_and_gives_back() -> None:
     board, sink, screen = Board("a", "b"), Sink(), Screen()
     sources: dict[str, EndlessSource] = {}
@@ -210,7 +237,15 @@ def test_worker_follows_stores_shows_and_gives_back() -> None:
         return sources[config.id]
 
     worker = Worker(
-        "w1", board, sink, screen, OnePersonDetector(0.01), ConstantModel(), make_source, max_cosine_distance=0.3
+        "w1",
+        board,
+        sink,
+        screen,
+        OnePersonDetector(0.01),
+        ConstantModel(),
+        make_source,
+        max_cosine_distance=0.3,
+        stills=StillRules(every_s=0.05),
     )
     stop = threading.Event()
     thread = threading.Thread(target=worker.run, args=(stop,))
@@ -241,6 +276,11 @@ def test_worker_follows_stores_shows_and_gives_back() -> None:
     assert all(s.closed for s in sources.values())
     closed = {t.camera_id for t in sink.taken if t.closed}
     assert closed == {"a", "b"}, "a stopped worker leaves no open sighting"
+    for one in {t.id for t in sink.taken}:
+        *before_last, last = [t for t in sink.taken if t.id == one]
+        assert [t.revision for t in (*before_last, last)] == list(range(1, last.revision + 1))
+        assert all(t.footage.scene is not None and t.footage.clip is None for t in before_last)
+        assert last.footage.clip is not None, "a worker stops when the clips are made"
     health = next(h for h in reversed(board.reports) if h.camera_id == "a")
     assert health.state is CameraState.LIVE
     assert health.frames_analysed > 0

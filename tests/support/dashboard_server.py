@@ -28,6 +28,7 @@ from support.api_world import (
     world_in,
 )
 from support.histories import seed_history
+from support.filmed import filmed, walk
 
 from models.types import Modality
 from pipeline.camera import CameraConfig, CameraHealth, CameraState, LiveBox
@@ -70,7 +71,7 @@ def seed(world: World, crops: dict[str, list[Image]]) -> dict[str, str]:
             picture=picture,
             closed=number < 38,
         )
-        world.services.gallery.put(record)
+        world.services.gallery.put(filmed(world.services.media, record, walk(record, COLOURS[colour])))
         first.setdefault(colour, record.id)
     return first
 

@@ -39,13 +39,16 @@ def walk(
 
 
 def filmed(
-    media: MediaStore, record: TrackletRecord, pictures: Sequence[tuple[Image, Fractions]] | None = None
+    media: MediaStore,
+    record: TrackletRecord,
+    pictures: Sequence[tuple[Image, Fractions]] | None = None,
+    every_s: float = 0.5,
 ) -> TrackletRecord:
-    """The sighting with a scene and a clip of pictures half a second apart, which are written, and with marks."""
+    """The sighting with a scene and a clip of some pictures, which are written, and with marks."""
     reel = []
     for step, (image, box) in enumerate(pictures or walk(record)):
         jpeg = bytes(cv2.imencode(".jpg", image)[1])
-        still = Still(jpeg, step / 2, record.started_at + timedelta(seconds=step / 2))
+        still = Still(jpeg, every_s * step, record.started_at + timedelta(seconds=every_s * step))
         reel.append(Moment(still, box, 0.5))
     best = reel[len(reel) // 2]
     clip, mp4 = make_clip(tuple(reel))

@@ -22,6 +22,7 @@ import uvicorn
 from playwright.sync_api import Page, sync_playwright
 from support.api_world import MODEL_HASH, World, foreseeable_loaders, record_of, world_in
 from support.browsing import log_in
+from support.filmed import filmed
 
 from models.types import Modality
 from pipeline.camera import CameraConfig, CameraHealth, CameraPosition, CameraState, LiveBox
@@ -85,6 +86,15 @@ def crop(image: Image, box: Box) -> Image:
     return np.ascontiguousarray(image[y1:y2, x1:x2])
 
 
+def whole(image: Image, box: Box) -> tuple[Image, Box]:
+    """The picture as a sighting keeps it, and the box in fractions of it."""
+    height, width = image.shape[:2]
+    scale = min(1.0, 640 / width)
+    small = cv2.resize(image, (round(width * scale) & ~1, round(height * scale) & ~1), interpolation=cv2.INTER_AREA)
+    x1, y1, x2, y2 = box
+    return np.asarray(small, np.uint8), (x1 / width, y1 / height, x2 / width, y2 / height)
+
+
 def seed(world: World, embedder: Embedder, all_films: list[Film]) -> dict[tuple[str, int], str]:
     """The films' sightings, the last of them a moment ago; returns their ids by camera and person."""
     known: dict[tuple[str, int], str] = {}
@@ -110,6 +120,8 @@ def seed(world: World, embedder: Embedder, all_films: list[Film]) -> dict[tuple[
                 started_at=past + offset + timedelta(seconds=frames[0] / camera["fps"]),
                 picture=pictures[len(pictures) // 2],
             )
+            scenes = [whole(film.frames[f], film.boxes[f][person]) for f in frames[:48:2]]
+            record = filmed(world.services.media, record, scenes, 2 / camera["fps"])
             vector = (vector / np.linalg.norm(vector)).astype(np.float32)
             world.services.gallery.put(replace(record, vector=vector, model_hash=embedder.model_hash))
             known[camera["id"], person] = record.id

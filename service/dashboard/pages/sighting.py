@@ -1,18 +1,22 @@
-"""One sighting: its pictures, who came before and after on the same camera, and how searches stand to it."""
+"""One sighting: what it looked like, who is similar, who came before and after, and how searches stand to it."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from nicegui import ui
 
+from pipeline.tracklets import TrackletRules
 from service.dashboard import strings
 from service.dashboard.asking import Asking
 from service.dashboard.desk import Desk, Unanswered
 from service.dashboard.elements import badge, empty, facts, heading, link, plain, primary
 from service.dashboard.latest import LatestSightings
 from service.dashboard.pin_dialog import pin_to_case
-from service.dashboard.sighting_dialog import film_strip, sighting_facts
+from service.dashboard.sighting_dialog import film_strip, footage, sighting_facts
+from service.dashboard.similar import SimilarSightings
+from service.dashboard.subject_dialog import SubjectDialog
 from service.dashboard.wording import subject_name
 from service.gallery import GalleryFilter, TrackletRecord
 from service.security.access import Permission
@@ -46,16 +50,20 @@ class SightingPage:
             return
         camera = names.get(record.camera_id, record.camera_id)
         with page:
-            self._head(record, camera)
-            film_strip(record, camera, self._desk.clock)
+            self._head(record, camera, subject)
+            footage(record, camera, self._desk.clock)
             with ui.element("div").classes("tp-columns"):
+                with ui.element("section").classes("tp-block"):
+                    heading(strings.PICTURES, level=2)
+                    film_strip(record, camera, self._desk.clock)
                 with ui.element("section").classes("tp-block"):
                     heading(strings.SIGHTING, level=2)
                     facts(sighting_facts(record, self._desk.clock))
-                with ui.element("section").classes("tp-block"):
                     heading(strings.HOW_IT_STANDS, level=2)
-                    facts([(strings.IN_SEARCHES, self._indexed(record))])
+                    facts([(strings.IN_SEARCHES, self._indexed(record)), (strings.KEPT_BECAUSE, _kept(record))])
                     self._subject(subject)
+            if self._desk.may(Permission.SEARCH):
+                SimilarSightings(self._desk, self._asking, record.id)
             with ui.element("section").classes("tp-block"):
                 heading(strings.AROUND.format(camera=camera), level=2)
                 around = LatestSightings(
@@ -73,13 +81,17 @@ class SightingPage:
             )
         )
 
-    def _head(self, record: TrackletRecord, camera: str) -> None:
+    def _head(self, record: TrackletRecord, camera: str, subject: Subject | None) -> None:
         with ui.element("div").classes("tp-line"):
             heading(f"{camera}, {self._desk.clock.short(record.started_at)}")
             badge(record.modality)
             ui.element("span").classes("tp-grow")
             if self._desk.may(Permission.CASES):
                 plain(strings.PIN, lambda: pin_to_case(self._desk, tracklet_ids=[record.id]), icon="push_pin")
+            if self._desk.may(Permission.SUBJECTS) and subject is None:
+                dialog = SubjectDialog(self._desk)
+                adding = partial(dialog.open, [record.id], strings.ADD_TO_SUBJECT_TEXT)
+                plain(strings.ADD_TO_SUBJECT, adding, icon="person_add")
             if self._desk.may(Permission.SEARCH):
                 primary(strings.SEARCH_THIS, lambda: self._asking.search_tracklet(record.id), icon="person_search")
 
@@ -90,6 +102,8 @@ class SightingPage:
             return strings.MODEL_LOADING
         if record.model_hash != model.hash:
             return strings.NOT_INDEXED.format(model=record.model_hash)
+        if not self._desk.scoped.finds(record):
+            return strings.NOT_INDEXED_YET
         return strings.INDEXED.format(model=record.model_hash)
 
     def _subject(self, subject: Subject | None) -> None:
@@ -97,3 +111,14 @@ class SightingPage:
             ui.label(strings.IN_NO_SUBJECT).classes("tp-quiet")
         else:
             link(strings.IN_SUBJECT.format(name=subject_name(subject)), f"/subjects/{subject.id}", classes="tp-link")
+
+
+def _kept(record: TrackletRecord) -> str:
+    """What it was measured by when the worker kept it."""
+    rules = TrackletRules()
+    return strings.KEPT_TEXT.format(
+        frames=record.frame_count,
+        least_frames=rules.min_frames,
+        quality=f"{record.quality:.0%}",
+        least_quality=f"{rules.min_quality:.0%}",
+    )
