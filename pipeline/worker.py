@@ -199,7 +199,9 @@ class Worker:
                 # Half a second's work or less, but association and the other cameras are not to wait for it.
                 self._clips.append((camera_id, tracklet, self._clip_maker.submit(with_clip, tracklet)))
             else:
-                self._put(camera_id, tracklet)
+                if tracklet.reel:
+                    log.warning("too many sightings ended at once, one goes without a clip", tracklet=tracklet.id)
+                self._put(camera_id, replace(tracklet, reel=()))
 
     def _store_with_clips(self, *, wait: bool) -> None:
         """Store the sightings whose clips are made, or failed; with `wait` all of them."""

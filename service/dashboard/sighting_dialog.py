@@ -69,8 +69,8 @@ def footage(record: TrackletRecord, camera: str, clock: Clock) -> None:
         ui.label(strings.NO_FOOTAGE).classes("tp-quiet")
         return
     FootageView(shown)
-    if shown["clip"] is None and not record.closed:
-        ui.label(strings.CLIP_LATER).classes("tp-quiet")
+    if shown["clip"] is None:
+        ui.label(strings.NO_CLIP if record.closed else strings.CLIP_LATER).classes("tp-quiet")
 
 
 def film_strip(record: TrackletRecord, camera: str, clock: Clock) -> None:

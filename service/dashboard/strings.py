@@ -235,6 +235,7 @@ SCENE_CAPTION: Final = "Best seen {time}"
 CLIP: Final = "Film of {length} without sound, from {time}"
 CLIP_CAPTION: Final = "{length} from {time}"
 CLIP_LATER: Final = "The film is made when the person has left the view."
+NO_CLIP: Final = "No film: the sighting was too short for one, or none are kept."
 NO_FOOTAGE: Final = "Nothing of the whole picture is kept of this sighting."
 VERDICTS: Final = {"confirm": "Confirm", "reject": "Reject", "unsure": "Unsure"}
 SEEN: Final = "Seen"

@@ -20,20 +20,23 @@ from support.filmed import MARKS, filmed, walk
 
 from models.types import Modality
 from pipeline.clips import with_clip
+from pipeline.footage import Footage, Scene, content_digest
 from pipeline.handover import HandedOver
+from pipeline.sealing import Sealer
 from pipeline.spool import Spool
 from pipeline.types import Moment, Still
-from service.gallery import MediaStore, PutResult, TrackletRecord, keys, verify_erasure
+from service.backup.sightings import pictures_of
+from service.gallery import MediaError, MediaStore, PutResult, Retention, TrackletRecord, keys, verify_erasure
 from service.ingest import Ingest
 from service.security import Role
 from tests.support.tracklets import handed_over
 
-SAME_LENGTH = {"content-range", "accept-ranges"}
+OLD, NEW = bytes(range(32)), bytes(32)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    key = base64.b64encode(bytes(range(32))).decode()
+    key = base64.b64encode(OLD).decode()
     with world_in(tmp_path_factory.mktemp("footage"), encryption_keys=[key]) as world:
         yield world
 
@@ -66,8 +69,6 @@ def record_like(tracklet: HandedOver) -> TrackletRecord:
 
 
 def scene_of(moment: Moment) -> dict[str, Any]:
-    from pipeline.footage import Footage, Scene, content_digest
-
     scene = Scene(content_digest(moment.still.jpeg), moment.box, moment.still.captured_at)
     return {"footage": Footage(scene), "media": {scene.digest: moment.still.jpeg}, "marks": MARKS}
 
@@ -243,3 +244,34 @@ def test_whoever_is_erased_is_also_gone_from_what_others_keep_of_the_place(world
         assert len(files_of(world, record.id)) == (6 if left[name] else 4)
         assert api.get(f"/api/v1/tracklets/{record.id}/crops/0").status_code == 200
     assert left == {"at the same time": False, "by night": False, "held": True, "later": True, "elsewhere": True}
+
+
+def test_footage_goes_when_its_time_is_over(world: World) -> None:
+    services = world.services
+    record = stored(world, 30, camera="attic")
+    sweep = Retention(
+        services.redis,
+        services.gallery,
+        services.media,
+        services.holds,
+        default_days=None,
+        keep_days=lambda: {"attic": 1},
+    )
+    swept = sweep.sweep(record.ended_at + timedelta(days=2))
+    assert (swept.records, swept.pictures) == (1, 6)
+    assert files_of(world, record.id) == []
+
+
+def test_a_backup_names_scene_and_clip_and_a_new_key_seals_them(world: World) -> None:
+    services = world.services
+    record = stored(world, 31)
+    names = pictures_of(record.id, services.redis.hgetall(keys.record(record.id)))
+    assert sorted(name.rpartition("/")[2] for name in names) == files_of(world, record.id)
+    assert len(names) == 6
+    base = world.settings.media_base
+    assert MediaStore(base, Sealer([NEW, OLD])).reseal_folder(names[0]) == 6
+    for key in MediaStore.footage_keys(record).values():
+        assert MediaStore(base, Sealer([NEW])).read(key)[:2] in (b"\xff\xd8", b"\0\0")
+        with pytest.raises(MediaError):
+            services.media.read(key)
+    services.eraser.erase([record.id], account="x", reason="x")
