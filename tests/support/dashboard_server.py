@@ -27,8 +27,8 @@ from support.api_world import (
     record_of,
     world_in,
 )
-from support.histories import seed_history
 from support.filmed import filmed, walk
+from support.histories import seed_history
 
 from models.types import Modality
 from pipeline.camera import CameraConfig, CameraHealth, CameraState, LiveBox
