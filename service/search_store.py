@@ -29,8 +29,9 @@ __all__ = ["Answer", "Question", "Ranked", "SearchStore", "StoredSearch", "Verdi
 
 log = structlog.get_logger("tapetum.searches")
 
-PREFIX = "tapetum:search:"  # + id: hash head, photos (sealed), version, revision, answer, v:<tracklet>
+PREFIX = "tapetum:search:"  # + id: hash head, name, photos (sealed), version, revision, answer, v:<tracklet>
 PHOTOS = "photos"
+NAME = "name"
 _ALL = "tapetum:searches"  # sorted set: ids by expiry, seconds
 _OWN = "tapetum:searches:"  # + account: the same of one account
 _KEY = "tapetum:search:key:"  # + account + key: the search that a retried request has made
@@ -70,17 +71,25 @@ end
 return 1
 """
 
-# KEYS: search. ARGV: the photos from now on ('' as they are), ids, each followed by what stands in its place.
-# A revision stays, and with it the cursors.
+# KEYS: search. ARGV: the name, '' for none. Returns 0 where it is gone.
+_NAME_IT = """#!lua
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+if ARGV[1] == '' then redis.call('HDEL', KEYS[1], 'name') else redis.call('HSET', KEYS[1], 'name', ARGV[1]) end
+return 1
+"""
+
+# KEYS: search. ARGV: the photos from now on ('' as they are), '1' where the name goes, ids, each followed by what
+# stands in its place. A revision stays, and with it the cursors.
 _ERASE = """#!lua
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 for _, name in ipairs({'head', 'answer'}) do
   local text = redis.call('HGET', KEYS[1], name)
-  for i = 2, #ARGV, 2 do text = string.gsub(text, ARGV[i], ARGV[i + 1]) end
+  for i = 3, #ARGV, 2 do text = string.gsub(text, ARGV[i], ARGV[i + 1]) end
   redis.call('HSET', KEYS[1], name, text)
 end
 if ARGV[1] ~= '' then redis.call('HSET', KEYS[1], 'photos', ARGV[1]) end
-for i = 2, #ARGV, 2 do redis.call('HDEL', KEYS[1], 'v:' .. ARGV[i]) end
+if ARGV[2] == '1' then redis.call('HDEL', KEYS[1], 'name') end
+for i = 3, #ARGV, 2 do redis.call('HDEL', KEYS[1], 'v:' .. ARGV[i]) end
 redis.call('HINCRBY', KEYS[1], 'version', 1)
 return 1
 """
@@ -160,6 +169,7 @@ class StoredSearch:
 
     Attributes:
         version: of what is stored, 0 before it is; rises with every change.
+        name: what its account calls it.
         photos: vectors of the examples that are persons of photos, which outlive the photo with the search.
     """
 
@@ -172,6 +182,7 @@ class StoredSearch:
     version: int = 0
     photos: Mapping[Example, PhotoPersonVector] = field(default_factory=dict, repr=False)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    name: str | None = None
 
 
 class SearchStore:
@@ -184,6 +195,7 @@ class SearchStore:
         self._sealer = sealer
         self._write = client.register_script(_WRITE)
         self._erase = client.register_script(_ERASE)
+        self._name_it = client.register_script(_NAME_IT)
 
     def reserve(self, account: str, key: str, search_id: str, lifetime: timedelta) -> str:
         """The id for the search that an account's idempotency key makes: the first that was offered."""
@@ -235,6 +247,11 @@ class SearchStore:
         read = (self._read(one, fields) for one, fields in zip(ids, replies, strict=True) if fields)
         return [search for search in read if search is not None]
 
+    def rename(self, search: StoredSearch, name: str | None) -> bool:
+        """Call a search otherwise, or (None) nothing; answer and verdicts stay. False where it is gone."""
+        with redis_at_work():
+            return bool(self._name_it([PREFIX + search.id], [name or ""]))
+
     def delete(self, search: StoredSearch) -> None:
         with redis_at_work(), self._redis.pipeline() as pipe:
             pipe.delete(PREFIX + search.id)
@@ -245,16 +262,19 @@ class SearchStore:
     def erase(self, ids: Sequence[str]) -> int:
         """Put tombstones in the place of sightings and forget the verdicts on them. Returns of how many searches.
 
-        Where one of them was confirmed, the question was about that person: photos it was asked with go too.
+        Where one of them was confirmed, the question was about that person: photos it was asked with go too, and so
+        does its name, also where one was an example.
         """
         erased = 0
         for search_id, fields in self._fields():
             text = _text(fields)
             held = [part for one in ids if one in text for part in (one, tombstone(one))]
             if held:
-                photos = self._no_photos(search_id, fields) if _confirms(fields, ids) else b""
+                confirmed = _confirms(fields, ids)
+                photos = self._no_photos(search_id, fields) if confirmed else b""
+                unnamed = "1" if confirmed or not _examples(fields).isdisjoint(ids) else ""
                 with redis_at_work():
-                    erased += int(cast("int", self._erase([PREFIX + search_id], [photos, *held])))
+                    erased += int(cast("int", self._erase([PREFIX + search_id], [photos, unnamed, *held])))
         return erased
 
     def holds(self, ids: Sequence[str]) -> int:
@@ -311,6 +331,10 @@ def _text(fields: Mapping[bytes, bytes]) -> str:
 def _confirms(fields: Mapping[bytes, bytes], ids: Sequence[str]) -> bool:
     verdicts = (fields.get(_VERDICT + one.encode()) for one in ids)
     return any(text is not None and json.loads(text)["kind"] == VerdictKind.CONFIRM for text in verdicts)
+
+
+def _examples(fields: Mapping[bytes, bytes]) -> set[str]:
+    return {one[0] for one in json.loads(fields[b"head"])["examples"] if one[0] is not None}
 
 
 def _photos_place(search_id: str) -> str:
@@ -388,6 +412,7 @@ def _read(search_id: str, fields: Mapping[bytes, bytes], photos: bytes) -> Store
             for name, text in fields.items()
             if name.startswith(_VERDICT)
         },
+        name=fields[NAME.encode()].decode() if NAME.encode() in fields else None,
     )
 
 

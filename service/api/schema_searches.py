@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.api.schema import Closed, SearchExample, SearchFilters, SearchMatch, SearchReason, Tracklet
+from service.api.schema import Closed, PlainText, SearchExample, SearchFilters, SearchMatch, SearchReason, Tracklet
 from service.search_store import VerdictKind
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "KeptSearchList",
     "KeptSearchRequest",
     "KeptSearchSummary",
+    "SearchChange",
 ]
 
 _EXAMPLE: dict[str, Any] = {
@@ -45,8 +46,18 @@ class KeptSearchRequest(Closed):
     reason: SearchReason | None = Field(None, description="Why; goes to the audit log. Some installations require it.")
 
 
+SearchName = Annotated[PlainText, Field(min_length=1, max_length=120, examples=["Red jacket, Friday night"])]
+
+
+class SearchChange(Closed):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Red jacket, Friday night"}]})
+
+    name: SearchName | None = Field(description="Null takes the name away.")
+
+
 class KeptSearchSummary(BaseModel):
     id: str
+    name: str | None = Field(description="Given by its account.")
     created_at: datetime
     answered_at: datetime = Field(description="When the answer that is shown was made.")
     expires_at: datetime

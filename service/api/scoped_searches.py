@@ -100,6 +100,14 @@ class ScopedSearches:
     def get(self, search_id: str) -> SearchState:
         return self._state(self._find(search_id))
 
+    def rename(self, search_id: str, name: str | None) -> StoredSearch:
+        """Call a search otherwise, or (None) nothing."""
+        search = self._find(search_id)
+        with recorded(self.services.audit, "search.rename", self.scoped.trail, search=search.id, name=name):
+            if not self.services.searches.store.rename(search, name):
+                raise _search_not_found()
+        return replace(search, name=name)
+
     def delete(self, search_id: str) -> None:
         search = self._find(search_id)
         with recorded(self.services.audit, "search.delete", self.scoped.trail, search=search.id):

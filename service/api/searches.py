@@ -23,6 +23,7 @@ from service.api.schema_searches import (
     KeptSearchList,
     KeptSearchRequest,
     KeptSearchSummary,
+    SearchChange,
 )
 from service.api.scoped import Scoped
 from service.api.search import NOTE, match_shown
@@ -86,6 +87,12 @@ async def get_search(
 ) -> KeptSearch:
     """The same answer every time; what was erased, or is out of scope by now, is not in it."""
     return await run_in_threadpool(lambda: _page(scoped, scoped.searches.get(search_id), limit, cursor))
+
+
+@router.patch("/{search_id}", operation_id="rename_search", summary="Name a search", responses=_GONE)
+async def rename_search(change: SearchChange, scoped: Searching, search_id: SearchId) -> KeptSearchSummary:
+    """Question, answer and feedback stay as they are, and it lapses when it would have."""
+    return KeptSearchSummary(**_summary(await run_in_threadpool(scoped.searches.rename, search_id, change.name)))
 
 
 @router.get("/{search_id}/groups", operation_id="group_search", summary="Matches by camera or by time", responses=_GONE)
@@ -237,6 +244,7 @@ def _page(scoped: Scoped, state: SearchState, limit: int, cursor: str | None = N
 def _summary(search: StoredSearch) -> dict[str, Any]:
     return {
         "id": search.id,
+        "name": search.name,
         "created_at": search.created_at,
         "answered_at": search.answer.at,
         "expires_at": search.expires_at,

@@ -17,6 +17,7 @@ from service.api.schema_searches import (
     KeptSearchList,
     KeptSearchRequest,
     KeptSearchSummary,
+    SearchChange,
 )
 from service.client.noun import Noun
 from service.search_store import VerdictKind
@@ -68,6 +69,9 @@ class Searches(Noun):
 
     def unjudge(self, search_id: str, tracklet_id: str) -> KeptSearch:
         return self._api.call(KeptSearch, "DELETE", f"/searches/{search_id}/feedback/{tracklet_id}")
+
+    def rename(self, search_id: str, name: str | None) -> KeptSearchSummary:
+        return self._api.call(KeptSearchSummary, "PATCH", f"/searches/{search_id}", SearchChange(name=name))
 
     def delete(self, search_id: str) -> None:
         self._api.send("DELETE", f"/searches/{search_id}")

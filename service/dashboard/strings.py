@@ -160,6 +160,9 @@ OWN_SEARCHES: Final = "Your searches"
 NO_SEARCHES: Final = "None yet. Each one you make is kept here for some days, with what you thought of its matches."
 EXAMPLES: Final = ("", "One example", "{count} examples")
 NOT_JUDGED: Final = "Nothing judged yet"
+NAME_SEARCH: Final = "Name the search of {time}"
+SEARCH_NAME: Final = "Name; empty for none"
+SEARCH_LAPSES: Final = "It lapses {time}, unless you ask again or judge a match."
 FORGET: Final = "Forget the search of {time}"
 CARDS: Final = {
     "day": DAY,
@@ -293,6 +296,7 @@ KEEP: Final = "Keep"
 RENAME: Final = "Rename"
 FIND_MORE: Final = "Find more sightings"
 TAKE_OUT: Final = "Take out"
+FIND_BY_NAME: Final = "Find by name"
 FIND_SUBJECT: Final = "Name or number"
 NO_SUCH_SUBJECT: Final = "No subject of yours is called so."
 FIRST_SUBJECTS: Final = "The newest {count}. Type more of the name for others."
@@ -599,6 +603,7 @@ AUDIT_EVENTS: Final = {
     "camera": "Cameras",
     "plan": "Floor plans",
     "user": "Accounts",
+    "password": "Passwords",
     "token": "API tokens",
     "erase": "Erasures",
     "hold": "Legal holds",

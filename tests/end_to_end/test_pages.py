@@ -242,6 +242,23 @@ def _let_somebody_read(page: Page) -> None:
     expect(people).not_to_contain_text("watcher", timeout=EIGHT_S)
 
 
+def test_a_search_is_named_among_ones_searches(page: Page, address: str) -> None:
+    one = page.request.get(f"{address}/api/v1/tracklets?limit=1").json()["items"][0]["id"]
+    search = make(page.request, address, "searches", {"examples": [{"tracklet_id": one}]})
+    page.goto(f"{address}/search")
+    row = page.locator(".tp-saved-row").filter(has=page.locator(f"a[href='/search/{search}']"))
+    row.get_by_role("button", name="Name the search of").click(timeout=20_000)
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("It lapses")
+    expect(dialog.get_by_label("Name; empty for none")).to_be_focused(timeout=EIGHT_S)
+    page.keyboard.type("Red <b>jacket</b>")
+    assert serious_in_dialog(page) == []
+    dialog.get_by_role("button", name="Keep").click()
+    expect(row).to_contain_text("Red <b>jacket</b>", timeout=EIGHT_S)
+    shoot(page, "search-named")
+    page.request.delete(f"{address}/api/v1/searches/{search}", headers={"X-Tapetum-Request": "1", "Origin": address})
+
+
 def test_an_account_is_made_changed_and_removed(page: Page, address: str) -> None:
     page.goto(f"{address}/users")
     page.get_by_role("button", name="Add an account").click()

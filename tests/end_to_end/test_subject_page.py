@@ -55,6 +55,10 @@ def test_two_subjects_are_looked_at_side_by_side_and_merged(page: Page, address:
     dialog.get_by_role("button", name="Merge all the same").click(timeout=EIGHT_S)
     expect(page.locator(".tp-order-row")).to_have_count(3, timeout=EIGHT_S)
     expect(page.get_by_text("Another subject was merged into it")).to_be_visible()
+    page.locator(".tp-nav").get_by_role("link", name="Subjects").click()
+    page.get_by_role("button", name="Find by name").click(timeout=EIGHT_S)
+    page.locator(".tp-choice", has_text="Blue coat").click(timeout=EIGHT_S)
+    expect(page).to_have_url(f"{address}/subjects/{kept}", timeout=EIGHT_S)
     page.goto(f"{address}/subjects/{other}")
     expect(page.get_by_role("heading", name="Blue coat")).to_be_visible(timeout=20_000)
     assert page.request.delete(way, headers=headers).ok

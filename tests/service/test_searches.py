@@ -270,6 +270,31 @@ def test_a_new_account_of_an_old_name_inherits_nothing(
     accounts.remove("kim")
 
 
+def test_a_search_is_named_and_goes_on_as_it_is(world: World, api: TestClient, records: list[TrackletRecord]) -> None:
+    made = _make(api, records[0])
+    path = f"/api/v1/searches/{made['id']}"
+    assert made["name"] is None
+    named = api.patch(path, json={"name": "Red jacket"}).json()
+    assert (named["name"], named["revision"], named["expires_at"]) == ("Red jacket", 1, made["expires_at"])
+    _judge(api, made["id"], records[1].id, "unsure")
+    assert _get(api, made["id"])["name"] == "Red jacket", "an answer that is made anew keeps it"
+    assert api.get("/api/v1/searches").json()["items"][0]["name"] == "Red jacket"
+    other = bearer(world.token_of(Role.VIEWER, ["gate"]))
+    assert api.patch(path, json={"name": "x"}, headers=other).status_code == 404
+    for wrong in ("", "x\u202egnp", "x" * 121):
+        assert api.patch(path, json={"name": wrong}).status_code == 422
+    assert api.patch(path, json={"name": None}).json()["name"] is None
+    api.patch(path, json={"name": "Somebody's name"})
+    _judge(api, made["id"], records[1].id, "confirm")
+    world.services.eraser.erase([records[1].id], account="x", reason="x")
+    assert _get(api, made["id"])["name"] is None, "a name may be that of who was erased"
+    api.patch(path, json={"name": "Somebody's name"})
+    world.services.eraser.erase([records[2].id], account="x", reason="x")
+    assert _get(api, made["id"])["name"] == "Somebody's name", "a match says nothing of whom the question is about"
+    world.services.eraser.erase([records[0].id], account="x", reason="x")
+    assert _get(api, made["id"])["name"] is None
+
+
 def test_a_narrower_scope_narrows_what_an_old_search_shows(
     world: World, api: TestClient, records: list[TrackletRecord]
 ) -> None:

@@ -12,7 +12,10 @@ import pytest
 from fastapi.testclient import TestClient
 from support.api_world import PASSWORD, START, World, bearer, client_of, record_of, world_in
 
-from service.security import Role
+from service.api.scoped import Scoped
+from service.audit import Trail
+from service.problems import ProblemError
+from service.security import AccessDenied, Role
 from service.subjects import SubjectStore
 
 JSON = dict[str, Any]
@@ -283,6 +286,54 @@ def test_what_waits_is_listed_without_a_walk_over_the_rest(ann: Person, ben: Per
     ben.decide(proposed, one)
     ben.merge(ann.get(kept["id"]), ann.get(other["id"]))
     assert not {proposed, kept["id"], other["id"]} & set(listed())
+
+
+def test_what_waits_for_somebody_is_what_others_proposed_in_their_cameras(
+    world: World, ann: Person, ben: Person, seen: Any
+) -> None:
+    def views(name: str) -> Any:
+        account = world.services.accounts.get(name)
+        assert account is not None
+        return Scoped(world.services, account.access(), Trail(account=name)).subject_views
+
+    before = {name: views(name).waiting_count() for name in ("ann", "ben", "gatekeeper")}
+    mine, theirs, third = seen(180, "gate"), seen(181, "vault"), seen(182, "vault")
+    subject = ann.make(mine, theirs)["id"]
+    hidden, other = ann.make(third)["id"], ann.confirmed(seen(183, "vault"))
+    ann.merge(ann.get(other["id"]), ann.confirmed(seen(184, "gate")))
+    now = {name: views(name).waiting_count() - count for name, count in before.items()}
+    assert now == {"ann": 0, "ben": 4, "gatekeeper": 1}, "one sighting at the gate; of the merge they see one side"
+    found = {one.known.subject.id: one for one in views("gatekeeper").waiting(50, None)[0]}
+    assert (set(found[subject].sightings), hidden in found, other["id"] in found) == ({mine}, False, False)
+    assert views("ann").waiting(1, None)[1] is not None
+    with pytest.raises(AccessDenied):
+        views("vic").waiting_count()
+    # Confirmed in another subject meanwhile, it waits for nobody any more, and that is said.
+    elsewhere = ann.make(seen(185))["id"]
+    ann.decide(elsewhere, mine), ben.decide(elsewhere, mine)
+    (stale,) = [one for one in views("ben").waiting(50, None)[0] if one.known.subject.id == subject]
+    assert stale.taken == {mine}
+
+
+def test_two_side_by_side_tell_what_contradicts_and_what_was_rejected(
+    world: World, ann: Person, ben: Person, seen: Any
+) -> None:
+    account = world.services.accounts.get("ann")
+    assert account is not None
+    views = Scoped(world.services, account.access(), Trail(account="ann")).subject_views
+    world.services.walking_times.put("gate", "vault", 600)
+    one, two, three = seen(190, "gate"), seen(220, "gate"), seen(191, "vault")
+    kept, other = ann.confirmed(one, two), ann.confirmed(three)
+    pair = views.pair(kept["id"], other["id"])
+    assert [r.id for r in pair.sightings] == [one, two]
+    assert [r.id for r in pair.others] == [three]
+    assert (pair.conflict_count, {c.first.id for c in pair.conflicts}, pair.denied) == (1, {one}, frozenset())
+    assert views.pair(kept["id"], other["id"], [two]).conflict_count == 0
+    ann.decide(kept["id"], three, "rejected")
+    assert views.pair(kept["id"], other["id"]).denied == {three}
+    with pytest.raises(ProblemError):
+        views.pair(kept["id"], kept["id"])
+    world.services.walking_times.remove("gate", "vault")
 
 
 def test_a_merge_can_be_withdrawn_and_shows_only_what_one_sees(

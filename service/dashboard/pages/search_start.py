@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from nicegui import ui
 
+from service.api.schema_searches import SearchChange
 from service.api.scoped_searches import OwnSearch
 from service.dashboard import strings
 from service.dashboard.asking import Asking
 from service.dashboard.desk import Desk, Unanswered
-from service.dashboard.elements import heading
+from service.dashboard.elements import answer_of, heading, primary, quiet
 from service.dashboard.filter_chips import FilterChips
 from service.dashboard.latest import LatestSightings
 from service.dashboard.query_column import QueryColumn
 from service.dashboard.search_scope import SearchScope
 from service.dashboard.wording import thumbnail
 from service.search import Example
+from service.search_store import StoredSearch
 
 __all__ = ["SearchStartPage"]
 
@@ -94,14 +96,38 @@ class SearchStartPage:
                     with ui.element("span").classes("tp-no-picture"):
                         ui.icon("photo_camera")
                 with ui.element("span").classes("tp-saved-text"):
-                    ui.label(search.question.reason or strings.EXAMPLES[min(count, 2)].format(count=count)).classes(
-                        "tp-strong-text"
-                    )
+                    told = strings.EXAMPLES[min(count, 2)].format(count=count)
+                    ui.label(search.name or search.question.reason or told).classes("tp-strong-text")
                     ui.label(clock.short(search.created_at)).classes("tp-quiet")
                     ui.label(_judged(own)).classes("tp-quiet")
+            name = ui.button(icon="edit", color=None, on_click=lambda: self._rename(search))
+            name.props("flat round dense size=sm").classes("tp-flat")
+            name.props["aria-label"] = strings.NAME_SEARCH.format(time=clock.short(search.created_at))
             button = ui.button(icon="delete_outline", color=None, on_click=lambda: self._forget(search.id))
             button.props("flat round dense size=sm").classes("tp-flat")
             button.props["aria-label"] = strings.FORGET.format(time=clock.short(search.created_at))
+
+    async def _rename(self, search: StoredSearch) -> None:
+        clock = self._desk.clock
+        with ui.dialog(value=True) as dialog, ui.element("div").classes("tp-dialog tp-narrow"):
+            title = strings.NAME_SEARCH.format(time=clock.short(search.created_at))
+            dialog.props["aria-label"] = title
+            heading(title, level=2)
+            name = ui.input(strings.SEARCH_NAME, value=search.name or "")
+            name.props("filled dense stack-label maxlength=120 autofocus")
+            ui.label(strings.SEARCH_LAPSES.format(time=clock.short(search.expires_at))).classes("tp-note")
+            with ui.element("div").classes("tp-line"):
+                primary(strings.KEEP, lambda: dialog.submit(True))
+                quiet(strings.CANCEL, lambda: dialog.submit(False))
+        if not await answer_of(dialog):
+            return
+
+        def rename() -> StoredSearch:
+            change = SearchChange(name=str(name.value or "").strip() or None)
+            return self._desk.scoped.searches.rename(search.id, change.name)
+
+        if await self._desk.try_to(rename) is not None:
+            await self._draw_saved()
 
     async def _forget(self, search_id: str) -> None:
         def forget() -> bool:

@@ -6,8 +6,9 @@ from nicegui import ui
 
 from service.api.scoped_subject_views import KnownSubject
 from service.dashboard import strings
-from service.dashboard.elements import heading, picture_of
+from service.dashboard.elements import heading, picture_of, plain
 from service.dashboard.list_page import AT_ONCE, ListPage
+from service.dashboard.subject_picker import choose_subject
 from service.dashboard.wording import subject_name
 
 __all__ = ["SubjectsPage"]
@@ -22,6 +23,13 @@ class SubjectsPage(ListPage[KnownSubject]):
     def _head(self) -> None:
         heading(strings.SUBJECTS)
         ui.label(strings.SUBJECTS_TEXT).classes("tp-note")
+        ui.element("span").classes("tp-grow")
+        plain(strings.FIND_BY_NAME, self._find, icon="search")
+
+    async def _find(self) -> None:
+        found = await choose_subject(self._desk, strings.FIND_BY_NAME, without=())
+        if found is not None:
+            ui.navigate.to(f"/subjects/{found.id}")
 
     async def _read(self, cursor: str | None) -> tuple[list[KnownSubject], str | None]:
         found, after = await self._desk.ask(lambda: self._desk.scoped.subject_views.overview(AT_ONCE, cursor))
