@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from nicegui import run, ui
 from pydantic import ValidationError
@@ -65,9 +65,17 @@ class Desk:
         await self._ready.wait()
 
     async def ask(self, question: Callable[[], T]) -> T:
-        """Run a question to the store in a thread. Raises Unanswered."""
+        """Run a question to the store in a thread.
+
+        Raises:
+            Unanswered: why there is no answer.
+            asyncio.CancelledError: the page was left while it was asked, or the service ends.
+        """
         with _in_words():
-            return cast(T, await run.io_bound(question))
+            given = await run.io_bound(lambda: (question(),))
+        if given is None:  # NiceGUI says so what everybody else says by the exception
+            raise asyncio.CancelledError
+        return given[0]
 
     async def wait_for(self, answer: Awaitable[T]) -> T:
         """Like `ask`, for what does not block. Raises Unanswered."""

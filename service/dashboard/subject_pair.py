@@ -118,7 +118,7 @@ def _sure(verb: str, pair: SubjectPair, act: Callable[[], None]) -> None:
 
 
 def _both(pair: SubjectPair, title: str, names: Mapping[str, str], clock: Clock) -> None:
-    with ui.element("div").classes("tp-pair"):
+    with ui.element("div").classes("tp-both"):
         _side(title, pair.sightings, None, names, clock)
         _side(subject_name(pair.other), pair.others, f"/subjects/{pair.other.id}", names, clock)
 

@@ -47,7 +47,7 @@ def test_two_subjects_are_looked_at_side_by_side_and_merged(page: Page, address:
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("cannot be of one person", timeout=EIGHT_S)
     expect(dialog).to_contain_text("apart, the way takes at least 2 h")
-    expect(dialog.locator(".tp-pair img")).to_have_count(3)
+    expect(dialog.locator(".tp-both img")).to_have_count(3)
     assert serious_in_dialog(page) == []
     shoot(page, "merge")
     dialog.get_by_role("button", name="Choose another").click()
