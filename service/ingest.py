@@ -7,13 +7,14 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
+from pipeline.footage import Footage
 from pipeline.spool import Spool, SpoolError
 from pipeline.spooled import SpooledTracklet
-from service.gallery.media import MediaError, MediaStore, make_thumbnail
+from service.gallery.media import MediaError, MediaStore, delete_footage, make_thumbnail
 from service.gallery.records import CropRef, TrackletRecord
 from service.gallery.store import Gallery, GalleryUnavailable, PutResult
 from service.sealing import KeyMismatchError
@@ -229,6 +230,11 @@ class Ingest:
                 self._media.delete_tracklet(key)
             self._spool.forget([item.id])
             return False
+        if item.footage.parts() and self._gallery.unfilmed(item):
+            _, held = self._gallery.drop_footage([item.id])  # somebody in it was erased
+            if not held:
+                delete_footage(self._media, record)
+                record = replace(record, footage=Footage())
         if item.closed and key:
             # No later revision comes: pictures that only earlier ones showed are orphans.
             self._media.keep_only(key, MediaStore.all_keys(record))

@@ -20,7 +20,7 @@ from ulid import ULID
 
 from service.gallery.erasable import Erasable
 from service.gallery.holds import Hold, Holds
-from service.gallery.media import MediaStore
+from service.gallery.media import MediaStore, delete_footage
 from service.gallery.records import TRACKLET_ID, GalleryFilter, TrackletRecord
 from service.gallery.store import ERASURE_REMEMBERED_S, Gallery, redis_at_work
 
@@ -168,10 +168,12 @@ class Eraser:
     def _drop_footage_of_others(self, ids: Sequence[str], erased: frozenset[str]) -> int:
         """Remove scenes and clips of other sightings that these people may be in. Returns how many sightings had any.
 
-        Those under legal hold keep theirs.
+        Those under legal hold keep theirs. What workers still hand over of that time is stripped as it comes.
         """
+        gone = list(self._gallery.get_many(ids).values())
+        self._gallery.remember_unfilmed([(r.camera_id, r.started_at - _NEAR, r.ended_at + _NEAR) for r in gone])
         near: dict[str, TrackletRecord] = {}
-        for record in self._gallery.get_many(ids).values():
+        for record in gone:
             around = GalleryFilter(
                 cameras=frozenset({record.camera_id}),
                 since=record.started_at - _NEAR,
@@ -181,15 +183,14 @@ class Eraser:
             cursor: str | None = None
             while True:
                 page = self._gallery.list(around, limit=_BATCH, cursor=cursor)
-                near |= {one.id: one for one in page.records if one.footage.parts()}
+                near |= {one.id: one for one in page.records}
                 if (cursor := page.cursor) is None:
                     break
-        held = self._holds.of(list(near))
-        free = [record for one, record in near.items() if one not in held]
-        dropped = self._gallery.drop_footage([record.id for record in free])
-        for key in (key for record in free for key in MediaStore.footage_keys(record).values()):
-            self._media.delete(key)
-        return dropped
+        dropped, held = self._gallery.drop_footage(list(near))
+        for record in near.values():
+            if record.id not in held:
+                delete_footage(self._media, record)
+        return len(dropped)
 
     def remove(self, ids: Sequence[str]) -> tuple[int, int]:
         """Records first, so that nothing points at pictures that are gone. Returns records and pictures removed.

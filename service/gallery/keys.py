@@ -11,6 +11,7 @@ CAMERAS = "tapetum:tracklets:cameras"  # set: cameras that ever had a tracklet
 LONGEST = "tapetum:tracklets:longest"  # longest duration so far, microseconds
 ERASED = "tapetum:tracklets:erased"  # sorted set: id by time of erasure
 CHANGES = "tapetum:changes"  # stream
+UNFILMED = "tapetum:tracklets:unfilmed:"  # + camera: sorted set, "since-until" by until, microseconds
 HOLDS = "tapetum:tracklets:holds"  # hash: id -> JSON
 MODEL = "tapetum:tracklets:model"  # hash: the model whose vectors are searched
 RETENTION = "tapetum:retention"  # string: who removes what is too old, with an expiry
@@ -18,6 +19,10 @@ RETENTION = "tapetum:retention"  # string: who removes what is too old, with an 
 
 def record(tracklet_id: str) -> str:
     return RECORD + tracklet_id
+
+
+def unfilmed(camera_id: str) -> str:
+    return UNFILMED + camera_id
 
 
 def vector_place(tracklet_id: str) -> str:

@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -23,7 +24,7 @@ import numpy as np
 from fsspec.implementations.local import LocalFileSystem
 from ulid import ULID
 
-from pipeline.footage import Clip
+from pipeline.footage import Clip, Footage
 from pipeline.sealing import HEAD_BYTES, PLAIN, Sealer, SealError
 from pipeline.types import Sighting
 from service.gallery.records import CAMERA_ID, TRACKLET_ID, TrackletRecord
@@ -275,6 +276,14 @@ class MediaStore:
 def _place(key: str) -> str:
     """What a picture is sealed for."""
     return f"media/{key}"
+
+
+def delete_footage(media: MediaStore, record: TrackletRecord) -> None:
+    """Delete a sighting's scene and clip; of one that has ended also those that a step left behind half way."""
+    for key in MediaStore.footage_keys(record).values():
+        media.delete(key)
+    if record.closed and record.thumbnail:
+        media.keep_only(record.thumbnail, MediaStore.all_keys(replace(record, footage=Footage())))
 
 
 def make_thumbnail(jpeg: bytes, height_px: int = THUMBNAIL_HEIGHT_PX) -> bytes:

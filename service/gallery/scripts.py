@@ -47,11 +47,13 @@ redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[2], '*',
 return 1
 """
 
-# KEYS: record. ARGV: no footage, as a record has it. Returns whether there was any.
+# KEYS: record, holds. ARGV: id, no footage as a record has it. Returns 1 when there was any, -1 when it is under hold
+# and stays.
 DROP_FOOTAGE = """#!lua
+if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then return -1 end
 local old = redis.call('HGET', KEYS[1], 'footage')
-if not old or old == ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'footage', ARGV[1])
+if not old or old == ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], 'footage', ARGV[2])
 return 1
 """
 

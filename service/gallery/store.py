@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import islice
 from typing import cast
@@ -21,6 +21,7 @@ from redis import exceptions
 
 from models.types import Modality
 from pipeline.sealing import PLAIN, Sealer
+from pipeline.types import Sighting
 from service.gallery import keys, scripts
 from service.gallery.records import (
     NO_FOOTAGE,
@@ -37,6 +38,7 @@ log = structlog.get_logger("tapetum.gallery")
 
 CHANGES_KEPT = 100_000
 ERASURE_REMEMBERED_S = 30 * 24 * 3600
+UNFILMED_REMEMBERED = timedelta(days=366)
 MAX_PAGE = 1000
 _CURSOR = re.compile(r"(-?\d{1,18})\.([0-9A-Z]{26})")
 _CHUNK = 256
@@ -160,12 +162,39 @@ class Gallery:
                 self._delete(names, [one, CHANGES_KEPT, ERASURE_REMEMBERED_S], client=pipe)
             return sum(reply == 1 for reply in pipe.execute())
 
-    def drop_footage(self, ids: Sequence[str]) -> int:
-        """Have records show no scene and no clip any more. Returns how many did; their files stay."""
+    def drop_footage(self, ids: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:
+        """Have records show no scene and no clip any more; their files stay.
+
+        Returns:
+            Those that did show one, and those that are under legal hold and still do.
+        """
+        if not ids:
+            return frozenset(), frozenset()
         with redis_at_work(), self._redis.pipeline(transaction=False) as pipe:
             for one in ids:
-                self._drop_footage([keys.record(one)], [NO_FOOTAGE], client=pipe)
-            return sum(reply == 1 for reply in pipe.execute())
+                self._drop_footage([keys.record(one), keys.HOLDS], [one, NO_FOOTAGE], client=pipe)
+            replies = dict(zip(ids, pipe.execute(), strict=True))
+        return (
+            frozenset(one for one, reply in replies.items() if reply == 1),
+            frozenset(one for one, reply in replies.items() if reply == -1),
+        )
+
+    def remember_unfilmed(self, spans: Sequence[tuple[str, datetime, datetime]]) -> None:
+        """From when to when cameras saw somebody who is erased: of that time no other sighting may keep footage."""
+        old = to_microseconds(datetime.now(UTC) - UNFILMED_REMEMBERED)
+        with redis_at_work(), self._redis.pipeline(transaction=False) as pipe:
+            for camera, since, until in spans:
+                begins, ends = to_microseconds(since), to_microseconds(until)
+                pipe.zadd(keys.unfilmed(camera), {f"{begins},{ends}": ends})
+                pipe.zremrangebyscore(keys.unfilmed(camera), "-inf", old)
+            pipe.execute()
+
+    def unfilmed(self, sighting: Sighting) -> bool:
+        """Whether a sighting overlaps such a time of its camera."""
+        name, ends = keys.unfilmed(sighting.camera_id), to_microseconds(sighting.ended_at)
+        with redis_at_work():
+            reply = self._redis.zrangebyscore(name, to_microseconds(sighting.started_at), "+inf")
+        return any(int(member.partition(b",")[0]) <= ends for member in cast("Sequence[bytes]", reply))
 
     def erased(self, ids: Sequence[str]) -> frozenset[str]:
         """Those of them whose erasure is remembered, so that a late delivery is refused."""

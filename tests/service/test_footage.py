@@ -162,6 +162,25 @@ def test_a_range_beyond_the_end_and_one_with_a_condition(world: World, api: Test
     assert api.get(path, headers={"Range": "bytes=0-9", "If-Range": '"x"'}).status_code == 200
 
 
+def deliver(world: World, tracklet: HandedOver) -> TrackletRecord:
+    """What the gallery has of it when a worker has handed it over."""
+    services = world.services
+    with closing(Spool(world.settings.data_dir / "spool" / "late.sqlite", services.sealer)) as spool:
+        ingest = Ingest(spool, services.gallery, services.media, check_keys=services.keys.claim)
+        spool.put(tracklet)
+        ingest.start()
+        assert ingest.stop()
+    record = services.gallery.get(tracklet.id)
+    assert record is not None
+    assert record.revision == tracklet.revision
+    return record
+
+
+def moved_to(record: TrackletRecord) -> dict[str, Any]:
+    names = ("id", "camera_id", "modality", "started_at", "ended_at")
+    return {name: getattr(record, name) for name in names}
+
+
 def _shared(world: World) -> TrackletRecord:
     known = getattr(world, "shared", None) or stored(world, 2)
     world.shared = known  # type: ignore[attr-defined]
@@ -243,6 +262,9 @@ def test_whoever_is_erased_is_also_gone_from_what_others_keep_of_the_place(world
         left[name] = told["scene"] is not None
         assert len(files_of(world, record.id)) == (6 if left[name] else 4)
         assert api.get(f"/api/v1/tracklets/{record.id}/crops/0").status_code == 200
+        if name == "at the same time":
+            assert deliver(world, replace(revisions(26)[1], **moved_to(record), revision=9)).footage.parts() == ()
+            assert len(files_of(world, record.id)) == 3  # a late revision: two crops and a thumbnail
     assert left == {"at the same time": False, "by night": False, "held": True, "later": True, "elsewhere": True}
 
 
