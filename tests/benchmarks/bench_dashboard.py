@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import psutil
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, sync_playwright
 
 from service.commands.serve import WORKER_NICENESS
 from service.gallery import Gallery, MediaStore
@@ -174,18 +174,23 @@ def interact(
 ) -> dict[str, Any]:
     """Search again and again, in the page and over REST by turns."""
     page = {name: Times() for name in ("wire_ms", "shown_ms", "pictures_ms")}
-    rest, begun, rounds = Times(), time.monotonic(), 0
+    rest, begun, rounds, lost = Times(), time.monotonic(), 0, []
     while time.monotonic() - begun < seconds:
-        for name, told in operator.search_once():
-            for which, times in page.items():
-                times.add(name, told[which])
-                times.add("all", told[which])
-            between()
+        try:
+            for name, told in operator.search_once(between):
+                for which, times in page.items():
+                    times.add(name, told[which])
+                    times.add("all", told[which])
+        except Error as error:  # the page was loaded anew, say, because its socket was silent for too long
+            lost.append(str(error).splitlines()[0])
+            say(f"an interaction was lost: {lost[-1]}")
+            operator.begin_anew()
         ask_once(place, rest, rounds)
         rounds += 1
         between()
     rest.found["all"] = [ms for found in rest.found.values() for ms in found]
-    return {"searches": rounds, "rest_ms": rest.summary(), **{which: times.summary() for which, times in page.items()}}
+    told = {which: times.summary() for which, times in page.items()}
+    return {"searches": rounds, "lost": lost, "rest_ms": rest.summary(), **told}
 
 
 class Walls:
@@ -194,6 +199,7 @@ class Walls:
     def __init__(self, browser: Browser, address: str, login: dict[str, str]) -> None:
         self._browser, self._address, self._login = browser, address, login
         self._open: list[BrowserContext] = []
+        self.lost: list[str] = []
         self._due_s = time.monotonic() + TAB_S
 
     def open(self, count: int) -> None:
@@ -205,7 +211,11 @@ class Walls:
         if self._open and time.monotonic() > self._due_s:
             self._due_s = time.monotonic() + TAB_S
             self._open.pop(0).close()
-            self.open(1)
+            try:
+                self.open(1)
+            except Error as error:
+                self.lost.append(str(error).splitlines()[0])
+                say(f"a wall was not there in time: {self.lost[-1]}")
 
     def close(self, count: int | None = None) -> None:
         while self._open and count != 0:
@@ -274,6 +284,7 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             result["streams"]["open"] = streams_now.now()
             result["load_average_at_begin"] = os.getloadavg()
             result["loaded"] = interact(place, operator, 60 * options.minutes, between)
+            result["walls_lost"] = walls.lost
             result["load_average"] = os.getloadavg()
             result["cores_used"] = cpu.summary()
             wall_s = time.monotonic() - begun

@@ -229,7 +229,7 @@ def test_erasing_under_load_leaves_no_byte_in_the_data_folder(world: World, api:
     services = world.services
     picture = person_picture("red", width=90, height=190)
     picture[40:90, 20:70] = np.random.default_rng(5).integers(0, 255, (50, 50, 3))  # unlike any other's
-    subject = [stored(world, 100 + i, picture=picture) for i in range(5)]
+    subject = [stored(world, 100 + i, pictures=[picture]) for i in range(5)]
     needles = [np.asarray(record.vector, "<f2").tobytes() for record in subject]
     needles += [services.media.read(crop.key)[-400:] for record in subject for crop in record.crops]
     compact(services.redis)

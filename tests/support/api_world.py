@@ -143,15 +143,15 @@ def record_of(
     model_hash: str = MODEL_HASH,
     started_at: datetime | None = None,
     closed: bool = True,
-    picture: Image | None = None,
+    pictures: Sequence[Image] = (),
 ) -> TrackletRecord:
-    """A tracklet of a person in one colour, with its pictures written."""
+    """A tracklet with its pictures written; of a person in one colour where no other `pictures` are given."""
     started = started_at or START + timedelta(minutes=number)
     tracklet_id = str(ULID.from_datetime(started))
     crops, thumbnail = [], None
     for i in range(3):
-        image = picture if picture is not None else person_picture(colour)
-        if modality is Modality.INFRARED and picture is None:
+        image = pictures[i % len(pictures)] if pictures else person_picture(colour)
+        if modality is Modality.INFRARED and not pictures:
             image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
         jpeg = encoded(cv2.convertScaleAbs(image, alpha=1.0 - 0.05 * i))
         digest = hashlib.sha256(jpeg).hexdigest()[:32]

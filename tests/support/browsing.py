@@ -14,9 +14,9 @@ SIZES = {"1280x720": (1280, 720), "1920x1080": (1920, 1080)}
 EIGHT_S = 8000
 
 
-def log_in(context: BrowserContext, address: str, account: str = "admin") -> None:
+def log_in(context: BrowserContext, address: str, account: str = "admin", password: str = PASSWORD) -> None:
     """Without the form, which has a test of its own: every login by it costs seconds."""
-    answer = context.request.post(f"{address}/api/v1/session", data={"account": account, "password": PASSWORD})
+    answer = context.request.post(f"{address}/api/v1/session", data={"account": account, "password": password})
     assert answer.status == 201, answer.text()
 
 

@@ -68,7 +68,7 @@ def seed(world: World, crops: dict[str, list[Image]]) -> dict[str, str]:
             camera=camera,
             modality=modality,
             started_at=now - timedelta(minutes=3 * (40 - number), seconds=number),
-            picture=picture,
+            pictures=[] if picture is None else [picture],
             closed=number < 38,
         )
         world.services.gallery.put(filmed(world.services.media, record, walk(record, COLOURS[colour])))

@@ -45,7 +45,7 @@
       const [act, done] = acts[name](what);
       sent = got = null;
       const begun = performance.now();
-      const late = setTimeout(() => reject(new Error(`${name} had no answer`)), 60000);
+      const late = setTimeout(() => reject(new Error(`${name} had no answer`)), 180000);
       const look = async () => {
         if (!done()) return;
         observer.disconnect();
