@@ -413,6 +413,7 @@ CAMERA_LIST_COLUMNS: Final = (
     "Frames not analysed",
     "Clock",
 )
+CAMERA_NOW: Final = "{camera}: {state}"
 CAMERA_AGO: Final = "{time} ago"
 CAMERA_LIGHT_NOW: Final = {"visible": "Day", "infrared": "Night"}
 CAMERA_ON_PLAN: Final = "{plan}{x:g}, {y:g} m"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import APIRequestContext, Browser, Page, expect
 from support.api_world import PASSWORD
-from support.browsing import EIGHT_S, log_in, make, serious, serious_in_dialog, shoot
+from support.browsing import EIGHT_S, EVERY_SIZE, log_in, make, misplaced, serious, serious_in_dialog, shoot
 
 # A page, and what is there when it is whole.
 PAGES = {
@@ -306,6 +306,24 @@ def test_axe_finds_nothing_serious_on_any_page(browser: Browser, address: str, t
         found[path] = serious(page, theme)
     context.close()
     assert found == {path: [] for path in found}
+
+
+def test_every_page_fits_every_screen(browser: Browser, address: str) -> None:
+    """From a tablet held upright to a large screen: nothing beyond the edge, cut off, too small to read or to touch."""
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(f"{address}/login")
+    found = [f"/login at {size}: {one}" for size in EVERY_SIZE for one in misplaced(page, *size)]
+    log_in(context, address)
+    for path, whole in {**PAGES, **_deeper(context.request, address)}.items():
+        page.set_viewport_size({"width": 1280, "height": 720})
+        page.goto(address + path)
+        expect(page.locator(whole).first).to_be_visible(timeout=20_000)
+        for size in EVERY_SIZE:
+            found += [f"{path} at {size}: {one}" for one in misplaced(page, *size)]
+            shoot(page, f"size{path.replace('/', '-')}")
+    context.close()
+    assert found == []
 
 
 def _deeper(request: APIRequestContext, address: str) -> dict[str, str]:

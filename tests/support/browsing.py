@@ -11,7 +11,9 @@ from playwright.sync_api import APIRequestContext, BrowserContext, Page
 from support.api_world import PASSWORD
 
 SIZES = {"1280x720": (1280, 720), "1920x1080": (1920, 1080)}
+EVERY_SIZE = ((1280, 720), (1920, 1080), (3840, 2160), (820, 1180), (1180, 820))
 EIGHT_S = 8000
+_LAYOUT = Path(__file__).with_name("layout.js").read_text()
 
 
 def log_in(context: BrowserContext, address: str, account: str = "admin", password: str = PASSWORD) -> None:
@@ -44,6 +46,12 @@ def shoot(page: Page, name: str) -> None:
         assert size is not None
         page.wait_for_timeout(500)
         page.screenshot(path=Path(folder) / f"{name}-{size['width']}x{size['height']}.png")
+
+
+def misplaced(page: Page, width: int, height: int) -> list[str]:
+    """What is wrong with a page's layout at a size of the window; see layout.js."""
+    page.set_viewport_size({"width": width, "height": height})
+    return [str(one) for one in page.evaluate(_LAYOUT.split("*/", 1)[1].strip())]
 
 
 def serious(page: Page, theme: str, within: dict[str, list[list[str]]] | None = None) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -40,6 +40,7 @@ class CamerasPage:
         self._shown: list[CameraConfig] | str | None = None
         self._cells: dict[str, list[ui.html]] = {}
         self._strips: dict[str, ui.html] = {}
+        self._states: dict[str, str] = {}
 
     async def build(self) -> None:
         with ui.element("div").classes("tp-page"):
@@ -48,6 +49,7 @@ class CamerasPage:
                 ui.element("span").classes("tp-grow")
                 if self._desk.may(Permission.ADD_CAMERAS):
                     primary(strings.ADD_CAMERA, lambda: CameraForm(self._desk, None, self._refresh), icon="add")
+            self._told = ui.label().classes("tp-hidden").props("role=status")
             self._body = ui.element("div").classes("tp-scroll").props("tabindex=0 role=region")
             self._body.props["aria-label"] = strings.CAMERAS
         await self._desk.ready()
@@ -71,10 +73,22 @@ class CamerasPage:
     def _show(self, configs: list[CameraConfig], reports: dict[str, CameraHealth]) -> None:
         self._draw(configs)
         now = datetime.now(UTC)
+        self._tell_changes({config: report_of(config, reports.get(config.id), now)[0] for config in configs})
         for config in configs:
             values = self._values(config, reports.get(config.id), now)
             for cell, text in zip(self._cells[config.id], values, strict=True):
                 cell.set_content(text)
+
+    def _tell_changes(self, states: Mapping[CameraConfig, str]) -> None:
+        """Have read out what somebody who sees the page sees change."""
+        changed = [
+            strings.CAMERA_NOW.format(camera=config.name, state=strings.STATES[state][0])
+            for config, state in states.items()
+            if self._states.get(config.id, state) != state
+        ]
+        self._states = {config.id: state for config, state in states.items()}
+        if changed:
+            self._told.text = "; ".join(changed)
 
     def _read(self) -> tuple[list[CameraConfig], dict[str, CameraHealth]]:
         configs = self._desk.scoped.cameras()
