@@ -118,7 +118,7 @@ def availability_strip(stretches: Sequence[Stretch], since: datetime, until: dat
             f'height="{height}"><title>{escape(one.words)}</title></rect>'
         )
     return (
-        f'<svg class="tp-availability" viewBox="0 0 1000 20" preserveAspectRatio="none" role="img" tabindex="0" '
+        f'<svg class="tp-availability" viewBox="0 0 1000 20" preserveAspectRatio="none" role="img" '
         f'aria-label="{escape(says)}">{"".join(drawn)}</svg>'
     )
 

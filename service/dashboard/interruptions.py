@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from service.dashboard import strings
 from service.dashboard.charts import Stretch
@@ -13,6 +13,7 @@ from service.history import StateChange
 
 __all__ = ["Availability", "Interruption", "availability"]
 
+_OPENING_S = 60.0
 _LOOKS = {
     "live": "live",
     "connecting": "trouble",
@@ -51,7 +52,7 @@ class Availability:
     def told(self) -> str:
         """In one line."""
         if self.share is None:
-            return strings.NEVER_SEEN
+            return strings.STATES["disabled"][0] if self.stretches else strings.NEVER_SEEN
         count = len(self.interruptions)
         longest = span(max((one.seconds for one in self.interruptions), default=0.0))
         text = strings.INTERRUPTIONS_SUM[min(count, 2)].format(count=f"{count:,}", longest=longest)
@@ -88,7 +89,7 @@ def availability(
 def _interruptions(
     held: Sequence[tuple[StateChange, datetime, datetime]], until: datetime, told: Callable[[str], str]
 ) -> list[Interruption]:
-    """Everything between two times of being live is one; a moment of connecting at the beginning is none."""
+    """Everything between two times of being live is one; a moment of connecting, because it was changed, is none."""
     found: list[Interruption] = []
     under_way: list[tuple[StateChange, datetime, datetime]] = []
 
@@ -96,8 +97,7 @@ def _interruptions(
         if under_way:
             start = under_way[0][1]
             seconds = (under_way[-1][2] - start).total_seconds()
-            new = found or any(change.state != "connecting" for change, _, _ in under_way)
-            if new or seconds > timedelta(minutes=1).total_seconds():
+            if seconds > _OPENING_S or any(change.state != "connecting" for change, _, _ in under_way):
                 said = dict.fromkeys(_why(change, told) for change, _, _ in under_way)
                 found.append(Interruption(start, end, seconds, "; ".join(said)))
             under_way.clear()

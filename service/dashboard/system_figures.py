@@ -30,10 +30,12 @@ class SystemFigures:
                 heading(strings.SYSTEM_TIME, level=2)
                 ui.element("span").classes("tp-grow")
                 self._choice = HistoryChoice(self.refresh)
-            self._body = ui.element("div").classes("tp-block")
-        ui.timer(60.0, self.refresh, immediate=False)
+            self._body = ui.element("div").classes("tp-charts")
+            self._table = ui.element("div")
+        ui.timer(60.0, lambda: self.refresh(anew=False), immediate=False)
 
-    async def refresh(self) -> None:
+    async def refresh(self, *, anew: bool = True) -> None:
+        """Read it; not `anew`, the table stays as it is, because somebody may be reading in it."""
         try:
             found = await self._desk.ask(self._read)
         except Unanswered as error:
@@ -42,19 +44,20 @@ class SystemFigures:
                 empty("cloud_off", str(error), bad=True)
             return
         if isinstance(found, SystemHistory):  # None while the process ends
-            self._draw(found)
-
-    def _draw(self, found: SystemHistory) -> None:
-        self._body.clear()
-        with self._body:
-            with ui.element("div").classes("tp-charts"):
+            self._body.clear()
+            with self._body:
                 for one in _charts(found.items, found.step_s):
                     drawn = chart(one, found.since, found.until, found.step_s, self._desk.clock)
                     ui.html(drawn, sanitize=False)
-            with ui.element("details").classes("tp-card-text"):
-                summary(strings.AS_TABLE)
-                rows = _rows(found.items, self._desk.clock)
-                table(strings.SYSTEM_COLUMNS, rows, label=strings.AS_TABLE, numbers=(1, 2, 4, 5, 6, 7, 8))
+            if anew:
+                self._draw_table(found)
+
+    def _draw_table(self, found: SystemHistory) -> None:
+        self._table.clear()
+        with self._table, ui.element("details").classes("tp-card-text"):
+            summary(strings.AS_TABLE)
+            rows = _rows(found.items, self._desk.clock)
+            table(strings.SYSTEM_COLUMNS, rows, label=strings.AS_TABLE, numbers=(1, 2, 4, 5, 6, 7, 8))
 
     def _read(self) -> SystemHistory:
         now = datetime.now(UTC)

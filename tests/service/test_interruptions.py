@@ -1,4 +1,4 @@
-"""What a camera's changes of state come to, in words."""
+"""A camera's changes of state as an operator reads them."""
 
 from __future__ import annotations
 
@@ -6,29 +6,76 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from service.dashboard.charts import Chart, availability_strip, chart
 from service.dashboard.interruptions import availability
 from service.dashboard.wording import Clock
-from service.history.cameras import StateChange
+from service.history import StateChange
 
-UNTIL = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-SINCE = UNTIL - timedelta(hours=10)
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+UNTIL = NOON + timedelta(hours=1)
+CLOCK = Clock.of("Europe/Berlin", None)
 
 
-def change(hour: float, state: str) -> StateChange:
-    return StateChange(SINCE + timedelta(hours=hour), state)
+def changes(*told: tuple[float, str] | tuple[float, str, str]) -> list[StateChange]:
+    """Minutes after noon, states, reasons."""
+    return [StateChange(NOON + timedelta(minutes=one[0]), one[1], *one[2:]) for one in told]
 
 
 @pytest.mark.parametrize(
-    ("changes", "share", "told"),
+    ("told", "sum_up", "interruptions"),
     [
-        ([], None, "No worker has followed it yet"),
-        ([change(-1, "live")], 1.0, "100% live, no interruption"),
-        ([change(-1, "live"), change(4, "reconnecting"), change(5, "live")], 0.9, "90.0% live, 1 interruption, 1 h"),
-        ([change(2, "disabled"), change(6, "live")], 1.0, "100% live, no interruption"),
+        ((), "No worker has followed it yet", []),
+        (((-90, "live"),), "100% live, no interruption", []),
+        (((-90, "disabled"),), "Switched off", []),
+        (((30, "connecting"), (30.5, "live")), "98.3% live, no interruption", []),  # it was just added
+        (((0, "live"), (30, "connecting"), (30.1, "live")), "99.8% live, no interruption", []),  # it was changed
+        (((0, "live"), (59.999, "stalled")), ">99.9% live, 1 interruption, 0 s", [("No new pictures", None)]),
+        (
+            ((-5, "live"), (10, "stalled", "no picture for 10 s"), (11, "reconnecting"), (16, "live")),
+            "90.0% live, 1 interruption, 6 min",
+            [("No new pictures: no picture for 10 s; Connecting again", 16)],
+        ),
+        (
+            (
+                *((0, "live"), (15, "waiting"), (20, "connecting"), (21, "live")),
+                *((30, "disabled"), (40, "live"), (57, "failed")),
+            ),
+            "82.0% live, 2 interruptions, the longest 6 min",
+            [("No worker followed it; Connecting", 21), ("Cannot connect", None)],
+        ),
     ],
-    ids=["never seen", "always live", "away for an hour", "switched off is not away"],
-)
-def test_changes_are_summed_up(changes: list[StateChange], share: float | None, told: str) -> None:
-    found = availability(changes, SINCE, UNTIL, Clock.of("UTC", 0))
-    assert found.share == share
-    assert found.told.startswith(told)
+)  # fmt: skip
+def test_interruptions_are_what_lies_between_being_live(
+    told: tuple, sum_up: str, interruptions: list[tuple[str, int | None]]
+) -> None:
+    found = availability(changes(*told), NOON, UNTIL, CLOCK)
+    assert found.told == sum_up
+    ends = [None if end is None else NOON + timedelta(minutes=end) for _, end in interruptions]
+    assert [(one.what, one.end) for one in found.interruptions] == [
+        (what, end) for (what, _), end in zip(interruptions, ends, strict=True)
+    ]
+
+
+def test_what_is_told_of_a_camera_is_text_and_no_markup() -> None:
+    bad = "<script>alert(1)</script>"
+    found = availability(changes((0, "live"), (30, "failed", bad)), NOON, UNTIL, CLOCK, lambda reason: reason)
+    drawn = availability_strip(found.stretches, NOON, UNTIL, bad)
+    drawn += chart(
+        Chart(bad, {bad: [(NOON, 1.0)], "b": [(NOON, 2.0)]}, lambda v: f"{v} {bad}"), NOON, UNTIL, 300, CLOCK
+    )
+    assert "<script" not in drawn
+    assert "&lt;script&gt;" in drawn
+
+
+def test_a_chart_has_gaps_and_says_what_it_shows() -> None:
+    points = [(NOON + timedelta(minutes=minute), value) for minute, value in ((0, 1.0), (5, 3.0), (40, 2.0), (45, 2.0))]
+    drawn = chart(Chart("Pictures", {"": points}, lambda value: f"{value:g}/s"), NOON, UNTIL, 300, CLOCK)
+    assert drawn.count("<polyline") == 2
+    assert 'aria-label="Pictures: at the end 2/s; between 1/s and 3/s."' in drawn
+    assert "20 Nov 13:05" in drawn  # the operator's zone
+    many = {str(n): [(NOON, float(n))] for n in range(9)}
+    legend = chart(Chart("Reasons", many, str), NOON, UNTIL, 300, CLOCK)
+    assert legend.count('<line class="tp-stroke-') == 5
+    assert "others <b>10.0</b>" in legend
+    nothing = chart(Chart("Reasons", {"a": []}, str), NOON, UNTIL, 300, CLOCK)
+    assert "No figures yet" in nothing

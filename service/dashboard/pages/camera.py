@@ -41,11 +41,13 @@ class CameraPage:
                 ui.element("span").classes("tp-grow")
                 self._choice = HistoryChoice(self._refresh)
             self._body = ui.element("div").classes("tp-system")
+            self._table = ui.element("div")
         await self._desk.ready()
         await self._refresh()
-        ui.timer(60.0, self._refresh, immediate=False)
+        ui.timer(60.0, lambda: self._refresh(anew=False), immediate=False)
 
-    async def _refresh(self) -> None:
+    async def _refresh(self, *, anew: bool = True) -> None:
+        """Read it; not `anew`, the table stays as it is, because somebody may be reading in it."""
         try:
             found = await self._desk.ask(self._read)
         except Unanswered as error:
@@ -58,6 +60,10 @@ class CameraPage:
             self._body.clear()
             with self._body:
                 self._draw(found[1])
+            if anew:
+                self._table.clear()
+                with self._table:
+                    self._as_table(found[1].items)
 
     def _read(self) -> tuple[CameraConfig, CameraHistory]:
         now = datetime.now(UTC)
@@ -81,7 +87,6 @@ class CameraPage:
         with ui.element("section").classes("tp-block"):
             heading(strings.INTERRUPTIONS, level=2)
             self._interruptions(found.interruptions)
-        self._as_table(history.items)
 
     def _interruptions(self, found: Sequence[Interruption]) -> None:
         if not found:
