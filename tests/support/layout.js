@@ -3,7 +3,7 @@
 async () => {
   for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
   const found = new Set(), root = document.documentElement, wide = root.clientWidth;
-  const unit = parseFloat(getComputedStyle(root).fontSize);
+  const least = 11 * Math.max(1, Math.min(wide / 2560, 1.5)); // who has a larger screen sits farther away
   const name = e =>
     `${e.tagName.toLowerCase()}${[...e.classList].map(c => "." + c).join("")} “${(e.innerText || e.ariaLabel || "").slice(0, 40)}”`;
   const up = function* (e) {
@@ -27,7 +27,7 @@ async () => {
     }
     if (!writes(e) || e.matches(".q-icon, kbd")) continue;
     const size = parseFloat(style.fontSize);
-    if (size < 0.68 * unit) found.add(`written too small: ${name(e)}, ${size} px`);
+    if (size < least - 0.1) found.add(`written too small: ${name(e)}, ${size} px`);
     if (box.width > 60 * size && box.height > 2.5 * size && !["PRE", "TD"].includes(e.tagName))
       found.add(`lines too long to read: ${name(e)}`);
     if (e.matches("h1, h2") && e.scrollWidth > e.clientWidth + 1) found.add(`a heading cut short: ${name(e)}`);
