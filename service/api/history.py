@@ -32,6 +32,7 @@ __all__ = ["Window", "camera_bucket", "read_camera_history", "read_system_histor
 router = APIRouter()
 MOST_STEPS = 1000
 _DAY = timedelta(days=1)
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 Since = Annotated[Moment | None, Query(description="The beginning; a day before the end when left out.")]
 Until = Annotated[Moment | None, Query(description="The end; now when left out.")]
@@ -88,15 +89,21 @@ def window(since: datetime | None, until: datetime | None, step_s: int | None) -
         since = since.astimezone(UTC) if since is not None else until - _DAY
         longest = until - since
     except OverflowError:
-        raise _refused("since", "expected a time in our age") from None
+        raise _out_of_time() from None
     if longest <= timedelta(0):
         raise _refused("since", "the end must lie after the beginning")
     step_s = step_s or (FINE.step_s if longest <= 2 * _DAY else COARSE.step_s)
     step_s = max(step_s, resolution_for(since, step_s, now).step_s)
     if longest / timedelta(seconds=step_s) > MOST_STEPS:
         raise _refused("step", f"expected at most {MOST_STEPS} steps; ask for a shorter time or longer steps")
-    start_s = since.timestamp() // step_s * step_s
-    return Window(datetime.fromtimestamp(start_s, UTC), until, step_s)
+    try:
+        return Window(since - (since - _EPOCH) % timedelta(seconds=step_s), until, step_s)
+    except OverflowError:
+        raise _out_of_time() from None
+
+
+def _out_of_time() -> ProblemError:
+    return _refused("since", "expected a time in our age")
 
 
 def _refused(name: str, reason: str) -> ProblemError:

@@ -12,6 +12,8 @@ from pipeline.types import Image
 __all__ = ["CameraProbe", "without_place"]
 
 _LITERAL = r"\[[0-9a-fA-F:.]+\](?::\d+)?|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?(?!\w)"
+# As `CheckedUrl.origin` writes it: a sentence that was kept may be of an address that the camera had before.
+_HOST_AND_PORT = r"(?<![\w.-])(?=[\w.-]*[a-z])[\w-]+(?:\.[\w-]+)*:\d+(?![\w-])"
 _QUOTED = re.compile(r"'[^']*'")
 
 
@@ -40,6 +42,7 @@ def without_place(sentence: str, url: str) -> str:
     _, network, rest = mask_url(url).partition("://")
     host = re.split(r"[/?]", rest, maxsplit=1)[0].rpartition("@")[2]
     place = re.sub(r":\d*$", "", host) if network else url.rpartition("/")[2]
-    named = rf"(?<![\w.-])(?:{re.escape(place)})(?::\d+)?(?![\w-])|{_LITERAL}" if place else _LITERAL
+    unknown = f"{_LITERAL}|{_HOST_AND_PORT}"
+    named = rf"(?<![\w.-])(?:{re.escape(place)})(?::\d+)?(?![\w-])|{unknown}" if place else unknown
     text = re.sub(named, "the camera", _QUOTED.sub("'…'", sentence), flags=re.IGNORECASE)
     return text[:1].upper() + text[1:]

@@ -232,12 +232,26 @@ def test_the_api_tells_of_a_camera_and_of_the_installation(world: World, api: Te
     assert "192.168.1.20" not in str(viewer)
 
 
+def test_a_viewer_is_told_no_address_that_the_camera_had_before(world: World, api: TestClient) -> None:
+    services = world.services
+    cameras = CameraRegistry(services.redis)
+    cameras.add(CameraConfig("yard", "Yard", "rtsp://old-name:554/x"))
+    report(CameraRecorder(services.redis, CAMERAS), 0, replace(LIVE, camera_id="yard", error="old-name:554 is silent."))
+    cameras.declare(CameraConfig("yard", "Yard", "rtsp://192.168.1.20/x"))
+    params = {"since": NOON.isoformat(), "until": (NOON + timedelta(hours=1)).isoformat()}
+    for role, told in ((Role.VIEWER, "The camera is silent."), (Role.ADMIN, "old-name:554 is silent.")):
+        headers = bearer(world.token_of(role, ["yard"]))
+        answer = api.get("/api/v1/cameras/yard/history", params=params, headers=headers).json()
+        assert answer["changes"][0]["reason"] == told
+
+
 @pytest.mark.parametrize(
     ("params", "status"),
     [
         ({"since": "2026-11-01T00:00:00Z", "until": "2026-10-01T00:00:00Z"}, 422),
         ({"since": "0001-01-01T00:00:00+14:00"}, 422),
         ({"until": "0001-01-01T00:00:00Z"}, 422),
+        ({"since": "0001-01-01T00:00:00Z", "until": "0001-01-02T00:00:00Z", "step": 86_100}, 422),
         ({"step": 7}, 422),
         ({"step": 0}, 422),
         ({"step": 300, "since": "2026-11-01T00:00:00Z", "until": "2126-11-01T00:00:00Z"}, 422),
