@@ -174,9 +174,12 @@ def interact(
 ) -> dict[str, Any]:
     """Search again and again, in the page and over REST by turns."""
     page = {name: Times() for name in ("wire_ms", "shown_ms", "pictures_ms")}
-    rest, begun, rounds, lost = Times(), time.monotonic(), 0, []
+    rest, begun, rounds, lost, begun_anew = Times(), time.monotonic(), 0, [], 0
     while time.monotonic() - begun < seconds:
         try:
+            if len(lost) > begun_anew:
+                operator.begin_anew()
+                begun_anew = len(lost)
             for name, told in operator.search_once(between):
                 for which, times in page.items():
                     times.add(name, told[which])
@@ -184,7 +187,8 @@ def interact(
         except Error as error:  # the page was loaded anew, say, because its socket was silent for too long
             lost.append(str(error).splitlines()[0])
             say(f"an interaction was lost: {lost[-1]}")
-            operator.begin_anew()
+            between()
+            continue
         ask_once(place, rest, rounds)
         rounds += 1
         between()

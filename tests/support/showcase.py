@@ -1,7 +1,9 @@
-"""Makes the pictures of ``docs/images``: the demo's films with their true boxes, vectors by the model that ships.
+"""Makes the pictures of ``docs/images``, one a page: the demo's films with their true boxes, vectors by the model that
+ships.
 
-``python tests/support/showcase.py FOLDER docs/images``. Nobody is detected or tracked here, which would take minutes;
-what is searched and shown is real.
+``PYTHONPATH=.:tests python tests/support/showcase.py FOLDER docs/images``. Nobody is detected or tracked live here,
+which would take minutes, and what the cameras did in the 24 hours before is made up; what is searched, found in a photo
+and shown is real.
 """
 
 from __future__ import annotations
@@ -17,36 +19,48 @@ from typing import Any
 
 import cv2
 import numpy as np
-import PIL.Image as Pillow
 import uvicorn
-from playwright.sync_api import Page, sync_playwright
-from support.api_world import MODEL_HASH, World, foreseeable_loaders, record_of, world_in
-from support.browsing import log_in
+from playwright.sync_api import sync_playwright
+from support.api_world import PASSWORD, World, record_of, world_in
 from support.filmed import filmed
+from support.films import frames_of
+from support.histories import seed_history
+from support.tour import Tour
+from ulid import ULID
 
 from models.types import Modality
-from pipeline.camera import CameraConfig, CameraHealth, CameraPosition, CameraState, LiveBox
+from pipeline.camera import CameraConfig, CameraHealth, CameraState, LiveBox
 from pipeline.embed import Embedder
 from pipeline.types import Image
-from service.api.engines import LoadedModel
-from service.api.services import Loaders
+from service.api.loading import real_loaders
 from service.camera_board import RedisCameraBoard
+from service.demo_plan import declare_demo_plan, demo_position
 from service.engines import load_embedder
+from service.ingest import IngestStats
 from service.live import RedisLiveView
+from service.security import Role
 from service.settings import load_settings
+from service.worker_reports import WorkerReport, WorkerReports
 
 FILMS = Path(__file__).resolve().parents[2] / "service/demo_world"
-PLACES = {"day-1": (0, 0), "day-2": (60, 10), "night-1": (20, 50), "night-2": (75, 55), "dusk-1": (110, 25)}
+PORT = 8792
+LAID_OUT = 96
+"""A frame of the first film in which several people stand apart."""
 Box = tuple[float, float, float, float]
 
 
 @dataclass
 class Film:
-    """One camera: its frames, and the true boxes ``{frame: {person: (x1, y1, x2, y2) in pixels}}``."""
+    """One camera: its frames, as JPEG, and the true boxes ``{frame: {person: (x1, y1, x2, y2) in pixels}}``."""
 
     camera: dict[str, Any]
-    frames: list[Image]
+    frames: list[bytes]
     boxes: dict[int, dict[int, Box]]
+
+    def frame(self, number: int) -> Image:
+        image = cv2.imdecode(np.frombuffer(self.frames[number], np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None
+        return np.asarray(image, np.uint8)
 
     def modality(self, frame: int) -> Modality:
         return Modality([light for light, since in self.camera["modalities"] if since <= frame][-1])
@@ -68,10 +82,7 @@ class Film:
 def films() -> list[Film]:
     found = []
     for camera in json.loads((FILMS / "world.json").read_text())["cameras"]:
-        capture = cv2.VideoCapture(str(FILMS / camera["file"]))
-        frames = []
-        while (read := capture.read())[0]:
-            frames.append(np.asarray(read[1], np.uint8))
+        frames = [cv2.imencode(".jpg", frame)[1].tobytes() for frame in frames_of(FILMS / camera["file"])]
         boxes: dict[int, dict[int, Box]] = {}
         for line in (FILMS / camera["truth"]).read_text().splitlines():
             frame, person, x, y, w, h, _, _, visible = (float(v) for v in line.split(",")[:9])
@@ -102,13 +113,14 @@ def seed(world: World, embedder: Embedder, all_films: list[Film]) -> dict[tuple[
     first, past = min(starts), datetime.now(UTC) - (max(starts) - min(starts)) - timedelta(minutes=2)
     for film in all_films:
         camera = film.camera
-        x, y = PLACES[camera["id"]]
         url = f"rtsp://viewer:secret@192.168.1.20:554/{camera['id']}"
-        world.services.cameras.add(CameraConfig(camera["id"], camera["name"], url, position=CameraPosition(x, y)))
+        world.services.cameras.add(
+            CameraConfig(camera["id"], camera["name"], url, position=demo_position(camera["id"]))
+        )
         offset = datetime.fromisoformat(camera["starts_at"]) - first
         for number, (person, frames) in enumerate(film.visits()):
             middle = frames[len(frames) // 4 :: max(len(frames) // 4, 1)][:4]
-            pictures = [crop(film.frames[f], film.boxes[f][person]) for f in middle]
+            pictures = [crop(film.frame(f), film.boxes[f][person]) for f in middle]
             modality = film.modality(frames[0])
             vector = embedder.embed_images(pictures, [modality] * len(pictures)).mean(axis=0)
             record = record_of(
@@ -118,9 +130,9 @@ def seed(world: World, embedder: Embedder, all_films: list[Film]) -> dict[tuple[
                 camera=camera["id"],
                 modality=modality,
                 started_at=past + offset + timedelta(seconds=frames[0] / camera["fps"]),
-                picture=pictures[len(pictures) // 2],
+                pictures=pictures,
             )
-            scenes = [whole(film.frames[f], film.boxes[f][person]) for f in frames[:48:2]]
+            scenes = [whole(film.frame(f), film.boxes[f][person]) for f in frames[:48:2]]
             record = filmed(world.services.media, record, scenes, 2 / camera["fps"])
             vector = (vector / np.linalg.norm(vector)).astype(np.float32)
             world.services.gallery.put(replace(record, vector=vector, model_hash=embedder.model_hash))
@@ -138,14 +150,17 @@ def show_live(world: World, all_films: list[Film], known: dict[tuple[str, int], 
         for film in all_films:
             one = film.camera["id"]
             frame = step % len(film.frames)
-            height, width = film.frames[frame].shape[:2]
+            height, width = film.camera["height_px"], film.camera["width_px"]
             boxes = [
                 LiveBox((x1 / width, y1 / height, x2 / width, y2 / height), person, 0.9, known.get((one, person)))
                 for person, (x1, y1, x2, y2) in film.boxes.get(frame, {}).items()
             ]
             if one in view.wanted():
-                view.publish(one, film.frames[frame], boxes, now, film.modality(frame))
+                view.publish(one, film.frame(frame), boxes, now, film.modality(frame))
         if step % 5 == 0:
+            engines = dict(world.services.engines.descriptions)
+            delivery = IngestStats(0, None, len(known), 0, 0, 0, 0, None, None)
+            WorkerReports(world.services.redis).pin(WorkerReport("worker-1", engines, delivery))
             board.report(
                 [
                     CameraHealth(
@@ -163,50 +178,28 @@ def show_live(world: World, all_films: list[Film], known: dict[tuple[str, int], 
         step += 1
 
 
-def shoot(page: Page, address: str, folder: Path) -> None:
-    """One picture a page."""
-
-    def keep(name: str) -> None:
-        page.mouse.move(0, 0)
-        page.wait_for_timeout(1200)
-        page.screenshot(path=folder / f"{name}.png")
-        with Pillow.open(folder / f"{name}.png") as picture:
-            picture.convert("RGB").quantize(256).save(folder / f"{name}.png", optimize=True)
-
-    page.goto(address)
-    page.locator(".tp-tile[data-camera=day-1] .tp-box-ready").nth(2).wait_for(timeout=60_000)
-    keep("live")
-    page.locator(".tp-tile[data-camera=day-1] .tp-box-ready").first.click(force=True)
-    page.locator(".tp-rank").first.wait_for(timeout=60_000)
-    keep("search")
-    page.locator(".tp-card").first.focus()
-    for count in (1, 2, 3):
-        page.keyboard.press("c")
-        page.get_by_role("heading", name=f"Confirmed {count}").wait_for(timeout=60_000)
-        page.locator(".tp-card:focus").wait_for()
-    page.get_by_role("button", name="Keep as a subject").click()
-    page.get_by_label("Name, if there is one").fill("Seen at the plaza")
-    page.get_by_role("button", name="Keep", exact=True).click()
-    page.locator(".tp-span").first.wait_for(timeout=60_000)
-    page.locator(".tp-span").nth(1).dispatch_event("click")  # two may lie upon each other
-    keep("subject")
-    for path, whole in (("system", ".tp-curves"), ("audit", ".tp-audit tbody tr")):
-        page.goto(f"{address}/{path}")
-        page.locator(whole).first.wait_for(timeout=60_000)
-        keep(path)
+def come_again(world: World, tracklet_id: str) -> None:
+    """Somebody who was seen before is seen now, as the cameras would tell it."""
+    record = world.services.gallery.get(tracklet_id)
+    assert record is not None
+    now = datetime.now(UTC)
+    again = replace(record, id=str(ULID.from_datetime(now)), started_at=now - timedelta(seconds=4), ended_at=now)
+    world.services.gallery.put(again)
 
 
 def main(folder: str, images: str) -> None:
-    embedder = load_embedder(load_settings(data_dir=Path(folder)), threads=1)
-    assert embedder.model_hash != MODEL_HASH
-    stubs = foreseeable_loaders()
-    model = LoadedModel(embedder, embedder.dim, embedder.label, embedder.calibration, embedder.model_card)
-    loaders = Loaders(lambda: model, stubs.detector, stubs.judge_photo, stubs.probe)
+    settings = load_settings(data_dir=Path(folder))
+    loaders = real_loaders(settings)
+    embedder = load_embedder(settings, threads=1)
     all_films = films()
     with world_in(Path(folder), loaders=loaders, dashboard=True) as world, sync_playwright() as playwright:
+        declare_demo_plan(world.services.plans)
         known = seed(world, embedder, all_films)
+        seed_history(world.services.redis, [film.camera["id"] for film in all_films], datetime.now(UTC), 24)
+        world.services.accounts.add("mara", PASSWORD, Role.OPERATOR, None)
+        world.services.accounts.add("gatehouse", PASSWORD, Role.VIEWER, ["day-1", "night-1"])
         stop = threading.Event()
-        server = uvicorn.Server(uvicorn.Config(world.app, host="127.0.0.1", port=8792, log_level="warning"))
+        server = uvicorn.Server(uvicorn.Config(world.app, host="127.0.0.1", port=PORT, log_level="warning"))
         threads = [
             threading.Thread(target=show_live, args=(world, all_films, known, stop)),
             threading.Thread(target=server.run),
@@ -214,13 +207,13 @@ def main(folder: str, images: str) -> None:
         for thread in threads:
             thread.start()
         try:
-            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-            context = browser.new_context(viewport={"width": 1280, "height": 720}, timezone_id="Europe/Berlin")
-            context.add_init_script("localStorage.setItem('tapetum-theme', 'dark')")
             while not server.started:
                 stop.wait(0.2)
-            log_in(context, "http://127.0.0.1:8792")
-            shoot(context.new_page(), "http://127.0.0.1:8792", Path(images))
+            world.services.engines.wait(300)
+            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+            picture = all_films[0].frames[LAID_OUT]
+            tour = Tour(browser, f"http://127.0.0.1:{PORT}", Path(images), picture, lambda one: come_again(world, one))
+            tour.take()
             browser.close()
         finally:
             stop.set()

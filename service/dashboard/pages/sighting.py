@@ -101,10 +101,10 @@ class SightingPage:
         if model is None:
             return strings.MODEL_LOADING
         if record.model_hash != model.hash:
-            return strings.NOT_INDEXED.format(model=record.model_hash)
+            return strings.NOT_INDEXED.format(model=record.model_hash[:12])
         if not self._desk.scoped.finds(record):
             return strings.NOT_INDEXED_YET
-        return strings.INDEXED.format(model=record.model_hash)
+        return strings.INDEXED.format(model=record.model_hash[:12])
 
     def _subject(self, subject: Subject | None) -> None:
         if subject is None:
