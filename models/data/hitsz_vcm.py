@@ -31,7 +31,7 @@ OFFICIAL = {
     "test visible": 5099,
     "test infrared": 4584,
 }
-_NAME = re.compile(r"(\d{1,6})M([12])D(\d{1,3})T(\d{1,6})F(\d{1,9}\.[A-Za-z]{3,4})", re.ASCII)
+_NAME = re.compile(r"(\d{1,6})M([12])D(\d{1,4})T(\d{1,6})F(\d{1,9}\.[A-Za-z]{3,4})", re.ASCII)
 _LIGHTS = {1: (Modality.INFRARED, "ir"), 2: (Modality.VISIBLE, "rgb")}
 
 

@@ -154,6 +154,15 @@ def test_hitsz_frames_are_in_the_order_of_time(tmp_path: Path) -> None:
     assert dataset.train[0].pictures[0] == tmp_path / "0001" / "ir" / "D1" / "1.jpg"
 
 
+def test_hitsz_takes_a_world_of_thousands_of_cameras(tmp_path: Path) -> None:
+    root = miniatures.write_hitsz(tmp_path, lengths=(14,))
+    (root / "0001/ir/D1").rename(root / "0001/ir/D1200")
+    names = root / "info" / "train_name.txt"
+    names.write_text(names.read_text().replace("0001M1D1T", "0001M1D1200T"))
+    dataset = open_dataset("hitsz-vcm", root, validation="none")
+    assert dataset.train[0].pictures[0] == root / "0001" / "ir" / "D1200" / "1.jpg"
+
+
 def test_rendered_world_is_recognised_by_its_lists(tmp_path: Path) -> None:
     pictures = open_dataset("synthetic", miniatures.write_synthetic(tmp_path / "pictures"))
     clips = open_dataset("synthetic", miniatures.write_synthetic(tmp_path / "clips", clips=True))
