@@ -17,7 +17,7 @@ from models.types import Modality
 from pipeline.types import FloatArray
 from service.gallery import GalleryFilter, TrackletRecord, VectorIndex
 from service.gallery.rows import IndexRow
-from service.ranking import Match, Ranker, SearchError, light_queries
+from service.ranking import NEIGHBOURS, Match, Ranker, SearchError, light_queries
 
 DAY, NIGHT = Modality.VISIBLE, Modality.INFRARED
 
@@ -116,7 +116,7 @@ def test_by_neighbours_the_order_changes_and_the_figures_do_not(records: list[Tr
     figures = {m.record.id: (m.cosine, m.probability, m.pair) for m in plain}
     assert {m.record.id: (m.cosine, m.probability, m.pair) for m in reranked} == figures
     assert [m.record.id for m in plain] != [m.record.id for m in reranked]
-    distances = k_reciprocal(records[0].vector[None], np.stack([m.record.vector for m in plain]))[0]
+    distances = k_reciprocal(records[0].vector[None], np.stack([m.record.vector for m in plain]), NEIGHBOURS)[0]
     expected = [plain[at].record.id for at in np.argsort(distances, kind="stable")]
     assert [m.record.id for m in reranked] == expected
     assert [m.rank for m in reranked] == list(range(1, 120))
