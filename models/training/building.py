@@ -20,7 +20,7 @@ def build_network(recipe: Recipe, dataset: ReidDataset) -> nn.Module:
     """Fresh weights, drawn from torch's global generator.
 
     Raises:
-        TrainingError: options that the network does not take.
+        TrainingError: options that the network does not take, or a module to freeze that it does not have.
         DataError: too few people with samples in both lights.
     """
     options = {**recipe.network.options, "identities": len(_sampler(recipe, dataset).classes)}
@@ -31,6 +31,11 @@ def build_network(recipe: Recipe, dataset: ReidDataset) -> nn.Module:
     own = cast(ReidNetwork, network).options.get("frames")
     if own is not None and recipe.batch.frames not in (0, 1, own):
         raise TrainingError(f"batch.frames: expected 0, or network.options.frames ({own}), got {recipe.batch.frames}")
+    for name in recipe.optimiser.frozen:
+        try:
+            network.get_submodule(name).requires_grad_(False)
+        except AttributeError as error:
+            raise TrainingError(f"optimiser.frozen: the network has no module {name!r}") from error
     return network
 
 

@@ -70,6 +70,16 @@ def test_groups_hold_every_trained_parameter_once(kind: str, tmp_path: Path) -> 
         assert group["weight_decay"] == (0.3 if parameter.dim() > 1 else 0.0)
 
 
+def test_frozen_modules_learn_nothing(tmp_path: Path) -> None:
+    dataset = small_dataset(tmp_path, takes=1)
+    network = build_network(small_recipe("cmft", 'optimiser.frozen=["streams.visible"]'), dataset)
+    learning = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert not any(name.startswith("streams.visible.") for name in learning)
+    assert any(name.startswith("streams.infrared.") for name in learning)
+    with pytest.raises(TrainingError, match=r"optimiser.frozen: the network has no module 'streams.third'"):
+        build_network(small_recipe("cmft", 'optimiser.frozen=["streams.third"]'), dataset)
+
+
 class Line(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -94,6 +94,7 @@ class OptimiserOptions(_Table):
     Attributes:
         kind: ``sgd`` or ``adamw``.
         head_rate, trunk_rate: of the new layers, and of those that pretrained weights fill.
+        frozen: modules whose parameters stay as they were loaded, by their names in the network.
         weight_decay: of matrices and kernels; norms and biases are left alone.
         momentum, nesterov: of ``sgd``.
         clip_norm: largest norm of all gradients together, 0 for no limit.
@@ -102,6 +103,7 @@ class OptimiserOptions(_Table):
     kind: Literal["sgd", "adamw"]
     head_rate: _Rate
     trunk_rate: _Rate
+    frozen: tuple[str, ...] = ()
     weight_decay: _Rate = 5e-4
     momentum: _Share = 0.9
     nesterov: bool = True
