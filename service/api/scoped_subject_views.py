@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from service.api.scoped import Scoped
     from service.api.services import Services
 
-__all__ = ["MOST_WAITING", "KnownSubject", "ProposedMerge", "ScopedSubjectViews", "SubjectPair", "WaitingSubject"]
+__all__ = [
+    "MOST_LOOKED_AT",
+    "MOST_WAITING",
+    "KnownSubject",
+    "ProposedMerge",
+    "ScopedSubjectViews",
+    "SubjectPair",
+    "WaitingSubject",
+]
 
 MOST_LOOKED_AT = 3000  # subjects, for a name or a count
 MOST_WAITING = 99  # counted
@@ -137,11 +145,12 @@ class ScopedSubjectViews:
         owners = self.services.subjects.of(pending)
         merges = merges_in_sight(subject, self.services.subjects, self.scoped.access)
         others = self._known(list(self._seen(self.services.subjects.get_many(list(merges)).values())))
+        known = {other.subject.id: other for other in others}  # one that was merged a moment ago has another id now
         return WaitingSubject(
             self._known([subject])[0],
             self.services.gallery.get_many(pending),
             frozenset(one for one, owner in owners.items() if owner != subject.id),
-            tuple(ProposedMerge(other, merges[other.subject.id]) for other in others),
+            tuple(ProposedMerge(known[one], proposed) for one, proposed in merges.items() if one in known),
         )
 
     def waiting_count(self) -> int:

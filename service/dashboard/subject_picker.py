@@ -7,7 +7,7 @@ from functools import partial
 
 from nicegui import ui
 
-from service.api.scoped_subject_views import KnownSubject
+from service.api.scoped_subject_views import MOST_LOOKED_AT, KnownSubject
 from service.dashboard import strings
 from service.dashboard.desk import Desk, Unanswered
 from service.dashboard.elements import answer_of, heading, picture_of, quiet
@@ -50,7 +50,7 @@ async def choose_subject(desk: Desk, title: str, *, without: Collection[str]) ->
         except Unanswered as error:
             known, problem = [], str(error)
         else:
-            problem = "" if known else strings.NO_SUCH_SUBJECT
+            problem = "" if known else strings.NO_SUCH_SUBJECT.format(count=MOST_LOOKED_AT)
         if dialog.is_deleted:
             return
         found.clear()

@@ -17,6 +17,7 @@ from service.audit import Trail
 from service.problems import ProblemError
 from service.security import AccessDenied, Role
 from service.subjects import SubjectStore
+from service.subjects.seen import merges_in_sight
 
 JSON = dict[str, Any]
 SUBJECTS = "/api/v1/subjects"
@@ -313,6 +314,25 @@ def test_what_waits_for_somebody_is_what_others_proposed_in_their_cameras(
     ann.decide(elsewhere, mine), ben.decide(elsewhere, mine)
     (stale,) = [one for one in views("ben").waiting(50, None)[0] if one.known.subject.id == subject]
     assert stale.taken == {mine}
+
+
+def test_a_merge_that_is_done_while_it_is_read_does_not_wait(
+    world: World, ann: Person, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = world.services.accounts.get("ben")
+    assert account is not None
+    views = Scoped(world.services, account.access(), Trail(account="ben")).subject_views
+    store = world.services.subjects
+    kept, other, third = (ann.confirmed(seen(number)) for number in (186, 187, 188))
+    ann.merge(kept, other)
+
+    def meanwhile(*arguments: Any) -> Any:
+        found = merges_in_sight(*arguments)
+        store.merge(third["id"], third["revision"], other["id"], other["revision"])
+        return found
+
+    monkeypatch.setattr("service.api.scoped_subject_views.merges_in_sight", meanwhile)
+    assert views.waiting_of(store.get(kept["id"])).merges == ()
 
 
 def test_two_side_by_side_tell_what_contradicts_and_what_was_rejected(
