@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -59,17 +59,10 @@ class Availability:
         return f"{strings.SHARE_LIVE.format(share=_percent(self.share))}, {text}"
 
 
-def availability(
-    changes: Sequence[StateChange],
-    since: datetime,
-    until: datetime,
-    clock: Clock,
-    told: Callable[[str], str] = lambda reason: reason,
-) -> Availability:
+def availability(changes: Sequence[StateChange], since: datetime, until: datetime, clock: Clock) -> Availability:
     """What changes of state come to, the first of them before `since` where it is known how it was then.
 
-    Args:
-        told: takes out of a reason what the reader may not know.
+    Their reasons are shown as they are: as the reader may know them.
     """
     ends = [*(change.at for change in changes), until][1:]  # none where nothing is known yet
     held = [
@@ -78,17 +71,15 @@ def availability(
         if end > since and max(change.at, since) < end
     ]
     stretches = tuple(
-        Stretch(start, end, _LOOKS.get(change.state, "nobody"), _words(change, start, end, clock, told))
+        Stretch(start, end, _LOOKS.get(change.state, "nobody"), _words(change, start, end, clock))
         for change, start, end in held
     )
     meant = sum((s.end - s.start).total_seconds() for s in stretches if s.look != "off")
     live = sum((s.end - s.start).total_seconds() for s in stretches if s.look == "live")
-    return Availability(stretches, live / meant if meant else None, tuple(_interruptions(held, until, told)))
+    return Availability(stretches, live / meant if meant else None, tuple(_interruptions(held, until)))
 
 
-def _interruptions(
-    held: Sequence[tuple[StateChange, datetime, datetime]], until: datetime, told: Callable[[str], str]
-) -> list[Interruption]:
+def _interruptions(held: Sequence[tuple[StateChange, datetime, datetime]], until: datetime) -> list[Interruption]:
     """Everything between two times of being live is one; a moment of connecting, because it was changed, is none."""
     found: list[Interruption] = []
     under_way: list[tuple[StateChange, datetime, datetime]] = []
@@ -98,7 +89,7 @@ def _interruptions(
             start = under_way[0][1]
             seconds = (under_way[-1][2] - start).total_seconds()
             if seconds > _OPENING_S or any(change.state != "connecting" for change, _, _ in under_way):
-                said = dict.fromkeys(_why(change, told) for change, _, _ in under_way)
+                said = dict.fromkeys(_why(change) for change, _, _ in under_way)
                 found.append(Interruption(start, end, seconds, "; ".join(said)))
             under_way.clear()
 
@@ -111,17 +102,17 @@ def _interruptions(
     return found
 
 
-def _why(change: StateChange, told: Callable[[str], str]) -> str:
+def _why(change: StateChange) -> str:
     text = strings.LOST.get(change.state, change.state)
-    return f"{text}: {told(change.reason)}" if change.reason else text
+    return f"{text}: {change.reason}" if change.reason else text
 
 
-def _words(change: StateChange, start: datetime, end: datetime, clock: Clock, told: Callable[[str], str]) -> str:
+def _words(change: StateChange, start: datetime, end: datetime, clock: Clock) -> str:
     state = strings.STATES[change.state][0] if change.state in strings.STATES else change.state
     text = strings.STRETCH.format(
         state=state, time=span((end - start).total_seconds()), start=clock.short(start), end=clock.short(end)
     )
-    return f"{text}\n{told(change.reason)}" if change.reason else text
+    return f"{text}\n{change.reason}" if change.reason else text
 
 
 def _percent(share: float) -> str:

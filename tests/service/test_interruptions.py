@@ -58,7 +58,7 @@ def test_interruptions_are_what_lies_between_being_live(
 
 def test_what_is_told_of_a_camera_is_text_and_no_markup() -> None:
     bad = "<script>alert(1)</script>"
-    found = availability(changes((0, "live"), (30, "failed", bad)), NOON, UNTIL, CLOCK, lambda reason: reason)
+    found = availability(changes((0, "live"), (30, "failed", bad)), NOON, UNTIL, CLOCK)
     drawn = availability_strip(found.stretches, NOON, UNTIL, bad)
     drawn += chart(
         Chart(bad, {bad: [(NOON, 1.0)], "b": [(NOON, 2.0)]}, lambda v: f"{v} {bad}"), NOON, UNTIL, 300, CLOCK
