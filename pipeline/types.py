@@ -205,8 +205,8 @@ class Sighting:
     """What a tracklet is in every form it takes on its way: who saw whom when.
 
     The same tracklet is handed on several times while the person is in view: `id` stays,
-    `revision` rises, and the last one is `closed`. A long track yields several tracklets
-    that share `track_id`.
+    `revision` rises, and the last one is `closed`, as is the one that brings its clip after it.
+    A long track yields several tracklets that share `track_id`.
 
     Attributes:
         id: ULID made by the worker; sorts by the time the tracklet began.

@@ -195,23 +195,26 @@ class Worker:
 
     def _store(self, camera_id: str, tracklets: Sequence[HandedOver]) -> None:
         for tracklet in tracklets:
-            if tracklet.reel and len(self._clips) < self.CLIPS_WAITING:
+            self._put(camera_id, replace(tracklet, reel=()))  # safe first; its clip follows
+            if not tracklet.reel:
+                continue
+            if len(self._clips) < self.CLIPS_WAITING:
                 # Half a second's work or less, but association and the other cameras are not to wait for it.
                 self._clips.append((camera_id, tracklet, self._clip_maker.submit(with_clip, tracklet)))
             else:
-                if tracklet.reel:
-                    log.warning("too many sightings ended at once, one goes without a clip", tracklet=tracklet.id)
-                self._put(camera_id, replace(tracklet, reel=()))
+                log.warning("too many sightings ended at once, one goes without a clip", tracklet=tracklet.id)
 
     def _store_with_clips(self, *, wait: bool) -> None:
-        """Store the sightings whose clips are made, or failed; with `wait` all of them."""
+        """Store the sightings whose clips are made once more; with `wait` all of them."""
         while self._clips and (wait or self._clips[0][2].done()):
             camera_id, tracklet, future = self._clips.popleft()
             try:
-                tracklet = future.result()
+                filmed = future.result()
             except Exception:
                 log.exception("clip not made", camera=camera_id, tracklet=tracklet.id)
-            self._put(camera_id, replace(tracklet, reel=()))
+                continue
+            if filmed.footage.clip is not None:
+                self._put(camera_id, replace(filmed, revision=filmed.revision + 1))
 
     def _put(self, camera_id: str, tracklet: HandedOver) -> None:
         try:

@@ -38,7 +38,6 @@ export default {
         }
         const problem = await answer.json();
         this.error = problem.detail;
-        this.current = "";
       } catch {
         this.error = this.strings.unreachable;
       }

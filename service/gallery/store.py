@@ -187,6 +187,7 @@ class Gallery:
                 begins, ends = to_microseconds(since), to_microseconds(until)
                 pipe.zadd(keys.unfilmed(camera), {f"{begins},{ends}": ends})
                 pipe.zremrangebyscore(keys.unfilmed(camera), "-inf", old)
+                pipe.expire(keys.unfilmed(camera), UNFILMED_REMEMBERED)
             pipe.execute()
 
     def unfilmed(self, sighting: Sighting) -> bool:

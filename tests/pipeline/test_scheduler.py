@@ -221,8 +221,9 @@ def test_a_clip_that_cannot_be_made_or_must_wait_too_long_costs_no_sighting(monk
     still = Still(b"", 0.0, datetime.now(UTC))
     ended = [replace(handed_over(i, closed=True), reel=(Moment(still, (0, 0, 1, 1), 0.5),)) for i in range(4)]
     worker._store("a", ended)
+    assert [t.id for t in sink.taken] == [t.id for t in ended], "a sighting is safe before its clip is made"
     worker._store_with_clips(wait=True)
-    assert {t.id for t in sink.taken} == {t.id for t in ended}
+    assert len(sink.taken) == len(ended)
     assert all(t.closed and t.footage.clip is None for t in sink.taken)
 
 
@@ -281,6 +282,8 @@ def test_worker_follows_stores_shows_and_gives_back() -> None:
         assert [t.revision for t in (*before_last, last)] == list(range(1, last.revision + 1))
         assert all(t.footage.scene is not None and t.footage.clip is None for t in before_last)
         assert last.footage.clip is not None, "a worker stops when the clips are made"
+        assert last.closed
+        assert before_last[-1].closed, "the clip follows what has ended"
     health = next(h for h in reversed(board.reports) if h.camera_id == "a")
     assert health.state is CameraState.LIVE
     assert health.frames_analysed > 0
