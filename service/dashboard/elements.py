@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import iscoroutine
 from collections.abc import Awaitable, Callable, Sequence
 from html import escape
 from typing import Any
@@ -41,17 +42,36 @@ def heading(text: str, *, level: int = 1, classes: str = "") -> ui.html:
 
 def primary(text: str, act: Act | None = None, *, icon: str | None = None) -> ui.button:
     """The one thing to do here."""
-    return ui.button(text, icon=icon, on_click=act, color=None).props("no-caps unelevated dense").classes("tp-primary")
+    return _button(text, act, icon).props("no-caps unelevated dense").classes("tp-primary")
 
 
 def plain(text: str, act: Act | None = None, *, icon: str | None = None) -> ui.button:
     """Another thing to do here."""
-    return ui.button(text, icon=icon, on_click=act, color=None).props("no-caps outline dense").classes("tp-plain")
+    return _button(text, act, icon).props("no-caps outline dense").classes("tp-plain")
 
 
 def quiet(text: str, act: Act | None = None, *, icon: str | None = None) -> ui.button:
     """Something that seldom needs doing."""
-    return ui.button(text, icon=icon, on_click=act, color=None).props("flat no-caps dense").classes("tp-flat")
+    return _button(text, act, icon).props("flat no-caps dense").classes("tp-flat")
+
+
+def _button(text: str, act: Act | None, icon: str | None) -> ui.button:
+    """A press while the one before is still at work is none: two clicks open one dialog."""
+    at_work = False
+
+    async def press() -> None:
+        nonlocal at_work
+        if at_work or act is None:
+            return
+        at_work = True
+        try:
+            done = act()
+            if iscoroutine(done):
+                await done
+        finally:
+            at_work = False
+
+    return ui.button(text, icon=icon, on_click=press if act is not None else None, color=None)
 
 
 def close_button(act: Act) -> ui.button:

@@ -203,8 +203,8 @@ def test_a_case_is_opened_filled_noted_and_exported(page: Page, address: str) ->
     expect(page.locator(".tp-notes li")).to_contain_text("Two witnesses.", timeout=EIGHT_S)
     sighting = page.request.get(f"{address}/api/v1/tracklets?limit=1").json()["items"][0]["id"]
     page.goto(f"{address}/sightings/{sighting}")
-    page.get_by_role("button", name="Pin to a case").click()
-    page.get_by_role("dialog").get_by_role("button", name="Pin to a case").click()
+    page.get_by_role("button", name="Pin to a case").evaluate("button => { button.click(); button.click(); }")
+    page.get_by_role("dialog").get_by_role("button", name="Pin to a case").click()  # of the one that there is
     expect(page).to_have_url(case, timeout=EIGHT_S)
     expect(page.locator(f".tp-card[data-tracklet='{sighting}']")).to_be_visible(timeout=EIGHT_S)
     page.get_by_role("button", name="Export", exact=True).click()

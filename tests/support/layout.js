@@ -28,7 +28,7 @@ async () => {
     if (!writes(e) || e.matches(".q-icon, kbd")) continue;
     const size = parseFloat(style.fontSize);
     if (size < least - 0.1) found.add(`written too small: ${name(e)}, ${size} px`);
-    if (box.width > 60 * size && box.height > 2.5 * size && !["PRE", "TD"].includes(e.tagName))
+    if (box.width > 60 * size && box.height > 2.5 * size && !e.closest("pre, td"))
       found.add(`lines too long to read: ${name(e)}`);
     if (e.matches("h1, h2") && e.scrollWidth > e.clientWidth + 1) found.add(`a heading cut short: ${name(e)}`);
     const hides = p => ["hidden", "clip"].includes(p.overflowX) && p.textOverflow !== "ellipsis";
