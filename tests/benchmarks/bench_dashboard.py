@@ -55,7 +55,7 @@ class Times:
         self.found.setdefault(name, []).append(ms)
 
     def summary(self) -> dict[str, Any]:
-        return {name: _percentiles(ms) for name, ms in sorted(self.found.items())}
+        return {name: _percentiles(ms) for name, ms in sorted(self.found.items()) if ms}
 
 
 def say(text: str) -> None:
