@@ -108,17 +108,18 @@ class Memory:
 
 
 class Cpu:
-    """Cores that some processes, and what they have started, have used since the beginning."""
+    """Cores that some processes, and what each has started but the others of them, have used since the beginning."""
 
     def __init__(self, pids: dict[str, int]) -> None:
         self._pids = pids
         self._before = {name: self._used(pid) for name, pid in pids.items()}
         self._begun = time.monotonic()
 
-    @staticmethod
-    def _used(pid: int) -> float:
-        total = 0.0
+    def _used(self, pid: int) -> float:
+        total, others = 0.0, set(self._pids.values()) - {pid}
         for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+            if process.pid in others:
+                continue
             with contextlib.suppress(psutil.Error):
                 times = process.cpu_times()
                 total += times.user + times.system
