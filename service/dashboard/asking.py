@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,7 +11,7 @@ from pydantic import TypeAdapter
 
 from service.api.schema import SearchReason
 from service.dashboard import strings
-from service.dashboard.desk import Desk
+from service.dashboard.desk import Desk, Unanswered
 from service.dashboard.elements import answer_of, heading, primary, quiet
 from service.dashboard.search_scope import SearchScope
 from service.gallery import GalleryFilter
@@ -18,6 +19,7 @@ from service.search import MAX_EXAMPLES, Example, Match
 
 __all__ = ["Asking"]
 
+ARRIVAL_TRIES, ARRIVAL_PAUSE_S = 10, 0.3
 _REASON: Final = TypeAdapter[str](SearchReason)
 
 
@@ -57,6 +59,18 @@ class Asking:
     async def search_tracklet(self, tracklet_id: str) -> None:
         """Look for the person of a sighting, everywhere."""
         await self.search([Example(tracklet_id=tracklet_id)])
+
+    async def search_live(self, tracklet_id: str) -> None:
+        """Look for the person of a live picture, whose sighting may still be on its way from the worker."""
+        for _ in range(ARRIVAL_TRIES):
+            try:
+                await self._desk.ask(lambda: self._desk.scoped.tracklet(tracklet_id))
+            except Unanswered as error:
+                if error.missing:
+                    await asyncio.sleep(ARRIVAL_PAUSE_S)
+                    continue
+            break
+        await self.search_tracklet(tracklet_id)
 
     async def vary(self, search_id: str, examples: Sequence[Example], scope: SearchScope, reason: str | None) -> None:
         """Ask otherwise in the place of a search, and go to the new one."""

@@ -1,5 +1,6 @@
 // Sightings as cards in one or several groups: picture, camera, time, day or night, how likely. Hovering plays a
 // sighting; with a card in focus, arrows go on and single keys judge. What is judged goes, and focus goes on.
+// Icons are plain elements: components of their own would be most of what sixty cards cost to draw.
 const VERDICTS = ["confirm", "reject", "unsure"];
 
 export default {
@@ -23,7 +24,7 @@ export default {
               <span class="tp-card-time" :title="item.when_long"><span>{{ item.day }}</span>&ensp;<span>{{ item.time }}</span></span>
               <span class="tp-card-row">
                 <span class="tp-badge" :class="'tp-' + item.modality">
-                  <q-icon :name="item.modality === 'visible' ? 'light_mode' : 'dark_mode'"></q-icon>
+                  <i class="q-icon material-icons" aria-hidden="true">{{ item.modality === 'visible' ? 'light_mode' : 'dark_mode' }}</i>
                   {{ item.modality === 'visible' ? strings.day : strings.night }}
                 </span>
                 <span v-if="item.score" class="tp-score" :title="item.band ? '' : strings.cosine_title">{{ item.score }}</span>
@@ -37,7 +38,7 @@ export default {
               <button v-for="act in acts" :key="act.name" type="button" tabindex="-1" :class="'tp-act tp-act-' + act.name"
                       :aria-label="act.title" :title="act.title + (act.key ? ' (' + act.key + ')' : '')"
                       :aria-pressed="act.name === 'mark' ? String(marked.includes(item.id)) : null"
-                      @click="act_on(act.name, item.id)"><q-icon :name="act.icon"></q-icon></button>
+                      @click="act_on(act.name, item.id)"><i class="q-icon material-icons" aria-hidden="true">{{ act.icon }}</i></button>
             </span>
           </li>
         </ol>

@@ -27,7 +27,7 @@ class LivePage:
         scoped = self._desk.scoped
         with ui.element("div").classes("tp-halves"):
             with ui.element("section").classes("tp-panel").props(f'aria-label="{strings.LIVE}"'):
-                live = LivePanel(scoped, on_person=self._asking.search_tracklet)
+                live = LivePanel(scoped, on_person=self._asking.search_live)
             with ui.element("section").classes("tp-panel").props(f'aria-label="{strings.LATEST}"'):
                 with ui.element("div").classes("tp-line"):
                     heading(strings.LATEST, level=2)

@@ -44,7 +44,7 @@ class UsersPage:
             with self._body:
                 empty("cloud_off", str(error), bad=True)
             return
-        with self._body, ui.element("table").classes("tp-table"):
+        with self._body, ui.element("table").classes("tp-table tp-users"):
             table_head(strings.USER_COLUMNS)
             with ui.element("tbody"):
                 for account in accounts:
