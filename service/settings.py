@@ -14,7 +14,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as SourcesError
 
 from pipeline.camera_url import UrlPolicy
-from pipeline.stills import StillRules
 
 __all__ = ["OidcGrant", "Settings", "SettingsError", "load_settings"]
 
@@ -193,11 +192,6 @@ class Settings(BaseSettings):
     @property
     def media_base(self) -> str:
         return self.media_url or (self.data_dir / "media").as_uri()
-
-    @property
-    def stills(self) -> StillRules | None:
-        """Which whole pictures sightings keep; None for none."""
-        return StillRules(longest_px=self.scene_px, clip_s=self.clip_s) if self.scenes else None
 
     @property
     def exports_dir(self) -> Path:

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from pipeline.camera import CameraConfig
 from pipeline.sources import CameraSource
 from pipeline.spool import Spool, SpoolError
+from pipeline.stills import StillRules
 from pipeline.worker import Worker
 from service.camera_board import RedisCameraBoard
 from service.engines import load_models
@@ -86,7 +87,7 @@ def run_worker(settings: Settings, stop: threading.Event, *, name: str | None = 
         max_cosine_distance=models.embedder.association_distance,
         workers=models.workers,
         batch=models.batch,
-        stills=settings.stills,
+        stills=StillRules(longest_px=settings.scene_px, clip_s=settings.clip_s) if settings.scenes else None,
     )
     ingest.start()
     engines = {"detection": models.detector.describe(), "re-identification": models.embedder.describe()}

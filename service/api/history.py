@@ -84,8 +84,8 @@ async def get_system_history(
 def window(since: datetime | None, until: datetime | None, step_s: int | None) -> Window:
     """What is asked for, as it can be answered. Raises ProblemError 422."""
     now = datetime.now(UTC)
-    until = (until or now).astimezone(UTC)
     try:
+        until = (until or now).astimezone(UTC)
         since = since.astimezone(UTC) if since is not None else until - _DAY
         longest = until - since
     except OverflowError:

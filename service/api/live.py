@@ -121,17 +121,17 @@ async def live_socket(socket: WebSocket, scoped: Viewing) -> None:
     A message is a big-endian uint32 length, a JSON header of that length (camera_id, captured_at, modality,
     persons) and a JPEG.
     """
-    await socket.accept()
     watcher = _Watcher(socket, scoped)
     try:
+        await socket.accept()
         while True:
             text = await socket.receive_text()
             if len(text) > MAX_MESSAGE_CHARS:
                 await socket.close(1009)
                 return
             watcher.watch(*_wanted(text))
-    except (WebSocketDisconnect, RuntimeError, KeyError):
-        pass  # hung up, or sent bytes where text belongs
+    except (WebSocketDisconnect, RuntimeError, OSError, KeyError):
+        pass  # hung up, maybe before it was accepted, or sent bytes where text belongs
     except ValueError:
         await socket.close(1003)
     finally:

@@ -273,7 +273,7 @@ def test_each_role_sees_its_own(opening: Opening, account: str, pages: str, came
         page.locator(".tp-nav").get_by_role("link", name=name).click()
         expect(page.locator(".tp-main h1")).to_have_text(name)
         if account == "sam":
-            expect(page.get_by_text("at night")).to_have_count(0)
+            expect(page.get_by_text(re.compile("(Corridor|Car park) at night"))).to_have_count(0)
     page.locator(".tp-nav").get_by_role("link", name="Cameras").click()
     expect(page.locator(".tp-main h1")).to_have_text("Cameras")
     expect(page.get_by_role("button", name="Add a camera")).to_have_count(1 if account == "admin" else 0)

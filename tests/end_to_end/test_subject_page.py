@@ -115,6 +115,6 @@ def test_chosen_sightings_are_split_off_or_moved(page: Page, address: str, ids: 
     expect(page.get_by_role("dialog")).to_contain_text("Are the chosen ones Another?", timeout=EIGHT_S)
     shoot(page, "move")
     page.get_by_role("dialog").get_by_role("button", name="Move").click()
-    expect(page.get_by_role("heading", name="Another")).to_be_visible(timeout=EIGHT_S)
+    expect(page.get_by_role("heading", name="Another", level=1)).to_be_visible(timeout=EIGHT_S)
     assert _told(page, address, other) == {ids[2]: "confirmed", ids[4]: "confirmed"}
     assert _told(page, address, subject) == {ids[3]: "confirmed"}
