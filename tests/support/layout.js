@@ -14,7 +14,7 @@ async () => {
   if (root.scrollWidth > wide) found.add(`the page is ${root.scrollWidth - wide} px wider than its window`);
   for (const e of document.querySelectorAll("body *")) {
     if (e.closest("svg, .tp-hidden, .tp-skip, script, style, .q-loading-bar") || e.matches("canvas, option")) continue;
-    if (!e.checkVisibility({ visibilityProperty: true, opacityProperty: true })) continue;
+    if (!e.checkVisibility({ visibilityProperty: true, opacityProperty: true, contentVisibilityAuto: true })) continue;
     const box = e.getBoundingClientRect(), style = getComputedStyle(e);
     if (!box.width || !box.height) continue;
     if ((box.right > wide + 1 || box.left < -1) && ![...up(e)].some(p => scrolls(getComputedStyle(p))))
