@@ -26,8 +26,10 @@ def test_a_camera_tells_what_happened_to_it(page: Page, address: str) -> None:
     pictures = page.get_by_role("img", name=re.compile(r"^Pictures a second: at the end analysed \S+; decoded \S+; b"))
     expect(pictures).to_be_visible()
     shoot(page, "camera")
+    day = pictures.element_handle()
     page.get_by_role("button", name="7 days").click()
     expect(page.get_by_role("button", name="7 days")).to_have_attribute("aria-pressed", "true", timeout=EIGHT_S)
+    page.wait_for_function("chart => !chart.isConnected", arg=day)  # the week is drawn in the day's place
     page.get_by_text("The same as a table").click()
     expect(page.get_by_role("region", name="The same as a table").get_by_role("row").nth(1)).to_be_visible()
     page.get_by_role("link", name="Cameras").first.click()
