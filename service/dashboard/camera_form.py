@@ -144,11 +144,10 @@ class CameraForm:
         except Unanswered as error:
             self._error.set_text(str(error))
             return
-        if isinstance(saved, CameraConfig):  # None while the process ends
-            self._dialog.close()
-            text = strings.SAVED if self._config is None else strings.CAMERA_CHANGED
-            ui.notify(text.format(camera=saved.name), type="positive", position="top")
-            await self._on_saved()
+        self._dialog.close()
+        text = strings.SAVED if self._config is None else strings.CAMERA_CHANGED
+        ui.notify(text.format(camera=saved.name), type="positive", position="top")
+        await self._on_saved()
 
 
 def _values_of(config: CameraConfig) -> dict[str, Any]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from nicegui import ui
 
-from service.api.history import read_system_history, window
+from service.api.history import read_system_history
 from service.api.schema_history import SystemHistory, SystemHistoryBucket
 from service.dashboard import strings
 from service.dashboard.camera_figures import by_name, by_reason, decimal, milliseconds, points, whole
 from service.dashboard.charts import Chart, chart
-from service.dashboard.desk import Desk, Unanswered
-from service.dashboard.elements import empty, heading, summary, table
-from service.dashboard.history_choice import HistoryChoice
+from service.dashboard.desk import Desk
+from service.dashboard.elements import heading, summary, table
+from service.dashboard.history_choice import HistoryChoice, draw_anew
 from service.dashboard.wording import Clock, reasons, size
 
 __all__ = ["SystemFigures"]
@@ -36,21 +36,13 @@ class SystemFigures:
 
     async def refresh(self, *, anew: bool = True) -> None:
         """Read it; not `anew`, the table stays as it is, because somebody may be reading in it."""
-        try:
-            found = await self._desk.ask(self._read)
-        except Unanswered as error:
-            self._body.clear()
-            with self._body:
-                empty("cloud_off", str(error), bad=True)
-            return
-        if isinstance(found, SystemHistory):  # None while the process ends
-            self._body.clear()
-            with self._body:
-                for one in _charts(found.items, found.step_s):
-                    drawn = chart(one, found.since, found.until, found.step_s, self._desk.clock)
-                    ui.html(drawn, sanitize=False)
-            if anew:
-                self._draw_table(found)
+        found = await draw_anew(self._desk, self._body, self._read, self._draw)
+        if found is not None and anew:
+            self._draw_table(found)
+
+    def _draw(self, found: SystemHistory) -> None:
+        for one in _charts(found.items, found.step_s):
+            ui.html(chart(one, found.since, found.until, found.step_s, self._desk.clock), sanitize=False)
 
     def _draw_table(self, found: SystemHistory) -> None:
         self._table.clear()
@@ -60,8 +52,7 @@ class SystemFigures:
             table(strings.SYSTEM_COLUMNS, rows, label=strings.AS_TABLE, numbers=(1, 2, 4, 5, 6, 7, 8))
 
     def _read(self) -> SystemHistory:
-        now = datetime.now(UTC)
-        return read_system_history(self._desk.scoped, window(now - timedelta(hours=self._choice.hours), now, None))
+        return read_system_history(self._desk.scoped, self._choice.window())
 
 
 def _charts(items: Sequence[SystemHistoryBucket], step_s: int) -> list[Chart]:

@@ -1,6 +1,6 @@
 """The dashboard under load: searching while cameras are analysed, memory of the web process, what a closed tab frees.
 
-``python -m tests.benchmarks.bench_dashboard [--minutes 30] [--cameras 16] [--tracklets 100000] [--tabs 5] [--json]``
+``python -m tests.benchmarks.bench_dashboard [--minutes 30] [--cameras 16] [--tracklets 100000] [--tabs 5]``
 
 Redis, the API, a worker with its real networks and an RTSP server that plays the demo's films are processes of their
 own, as `tapetum serve` runs them; the tabs are pages of headless Chromium on the same machine. All but one tab show the
@@ -332,7 +332,6 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=16)
     parser.add_argument("--tracklets", type=int, default=100_000)
     parser.add_argument("--tabs", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = run(options, Path(folder))

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from html import escape
 
 from nicegui import ui
 
 from pipeline.camera import CameraConfig
-from service.api.history import read_camera_history, window
+from service.api.history import read_camera_history
 from service.api.schema_history import CameraHistory, CameraHistoryBucket
 from service.dashboard import strings
 from service.dashboard.camera_figures import camera_charts, figure_rows
 from service.dashboard.charts import availability_strip, chart, strip_legend, time_axis
-from service.dashboard.desk import Desk, Unanswered
-from service.dashboard.elements import empty, heading, link, summary, table
-from service.dashboard.history_choice import HistoryChoice
+from service.dashboard.desk import Desk
+from service.dashboard.elements import heading, link, summary, table
+from service.dashboard.history_choice import HistoryChoice, draw_anew
 from service.dashboard.interruptions import Interruption, availability
 from service.dashboard.wording import span
 from service.history import StateChange
@@ -48,27 +47,19 @@ class CameraPage:
 
     async def _refresh(self, *, anew: bool = True) -> None:
         """Read it; not `anew`, the table stays as it is, because somebody may be reading in it."""
-        try:
-            found = await self._desk.ask(self._read)
-        except Unanswered as error:
-            self._body.clear()
-            with self._body:
-                empty("cloud_off", str(error), bad=True)
-            return
-        if isinstance(found, tuple):  # None while the process ends
-            self._title.set_content(escape(found[0].name))
-            self._body.clear()
-            with self._body:
-                self._draw(found[1])
-            if anew:
-                self._table.clear()
-                with self._table:
-                    self._as_table(found[1].items)
+        found = await draw_anew(self._desk, self._body, self._read, self._show)
+        if found is not None and anew:
+            self._table.clear()
+            with self._table:
+                self._as_table(found[1].items)
 
     def _read(self) -> tuple[CameraConfig, CameraHistory]:
-        now = datetime.now(UTC)
-        asked = window(now - timedelta(hours=self._choice.hours), now, None)
-        return self._desk.scoped.camera(self._id), read_camera_history(self._desk.scoped, self._id, asked)
+        scoped = self._desk.scoped
+        return scoped.camera(self._id), read_camera_history(scoped, self._id, self._choice.window())
+
+    def _show(self, found: tuple[CameraConfig, CameraHistory]) -> None:
+        self._title.set_content(escape(found[0].name))
+        self._draw(found[1])
 
     def _draw(self, history: CameraHistory) -> None:
         clock = self._desk.clock

@@ -64,11 +64,10 @@ class CamerasPage:
         except Unanswered as error:
             self._draw(str(error))
             return
-        if isinstance(found, tuple):  # None while the process ends
-            before = self._strips
-            self._show(*found)
-            if self._strips is not before and before:
-                await self._refresh_strips()
+        before = self._strips
+        self._show(*found)
+        if self._strips is not before and before:
+            await self._refresh_strips()
 
     def _show(self, configs: list[CameraConfig], reports: dict[str, CameraHealth]) -> None:
         self._draw(configs)

@@ -68,8 +68,7 @@ class PlanPage:
         except Unanswered as error:
             self._nothing(("cloud_off", str(error), ""), bad=True)
             return
-        if isinstance(found, tuple):  # None while the process ends
-            self._show(*found)
+        self._show(*found)
 
     def _show(self, plans: list[FloorPlan], configs: list[CameraConfig], health: Mapping[str, CameraHealth]) -> None:
         names = plan_names(plans, configs)
