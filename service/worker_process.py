@@ -17,6 +17,7 @@ from pipeline.worker import Worker
 from service.camera_board import RedisCameraBoard
 from service.engines import load_models
 from service.gallery import Gallery, MediaStore
+from service.garbage import leave_out_what_is_loaded
 from service.history import ProcessRecorder
 from service.ingest import Ingest
 from service.live import RedisLiveView
@@ -104,6 +105,7 @@ def run_worker(settings: Settings, stop: threading.Event, *, name: str | None = 
             reports.pin(WorkerReport(worker_id, engines, ingest.stats()))
 
     threading.Thread(target=report, name="worker-report", daemon=True).start()
+    leave_out_what_is_loaded()
     try:
         worker.run(stop)
     finally:

@@ -11,6 +11,7 @@ from pipeline.types import Image
 from service.api.engines import LoadedDetector, LoadedModel
 from service.api.probing import CameraProbe
 from service.api.services import Loaders
+from service.garbage import leave_out_what_is_loaded
 from service.settings import Settings
 
 __all__ = ["real_loaders"]
@@ -32,7 +33,9 @@ def real_loaders(settings: Settings) -> Loaders:
 
         found = load_detector(settings, photos=True, threads=settings.threads or 1)
         found.warm_up()
-        return LoadedDetector(found, found.describe())
+        loaded = LoadedDetector(found, found.describe())
+        leave_out_what_is_loaded()  # the last of what the process loads
+        return loaded
 
     return Loaders(model, detector, _judge_photo, _probe)
 

@@ -242,7 +242,7 @@ class SightingGrid(Element, component="sighting_grid.js"):
 
     def __init__(self, *, label: str, acts: Sequence[str], on_open: Handler, on_act: Handler) -> None:
         super().__init__()
-        self._props["groups"] = []
+        self._props["groups"] = ()
         self._props["marked"] = []
         self._props["label"] = label
         self._props["acts"] = [{"name": name, **strings.ACTS[name]} for name in acts]
@@ -252,8 +252,9 @@ class SightingGrid(Element, component="sighting_grid.js"):
 
     def show(self, groups: list[CardGroup], marked: Sequence[str] = ()) -> None:
         """Replace the cards; does nothing when nothing has changed."""
-        if self._props["groups"] != groups or self._props["marked"] != list(marked):
-            self._props["groups"] = groups
+        # NiceGUI watches every list and dict in a prop, a tuple it takes as it is.
+        if self._props["groups"] != tuple(groups) or self._props["marked"] != list(marked):
+            self._props["groups"] = tuple(groups)
             self._props["marked"] = list(marked)
             self.update()
 

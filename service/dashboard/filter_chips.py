@@ -52,11 +52,18 @@ class FilterChips:
         if scope != self._scope:
             await self._on_change(scope)
 
-    def _chip(self, name: str, text: str, *, on: bool) -> ui.menu:
-        """A chip that opens a menu, which is returned."""
+    def _chip(self, name: str, text: str, fill: Callable[[ui.menu], None], *, on: bool) -> None:
+        """A chip that opens a menu; `fill` puts in what it holds, when it is first opened: few ever are."""
         with ui.button(text, color=None).props("no-caps unelevated dense icon-right=expand_more") as chip:
             chip.classes("tp-chip tp-chip-on" if on else "tp-chip").props["aria-label"] = f"{name}: {text}"
-            return ui.menu().classes("tp-menu")
+            menu = ui.menu().classes("tp-menu")
+
+        def opens() -> None:
+            if not menu.default_slot.children:
+                with menu:
+                    fill(menu)
+
+        menu.on("before-show", opens)
 
     def _switch(self, text: str, field: str, title: str) -> None:
         on = bool(getattr(self._scope, field))
@@ -66,42 +73,47 @@ class FilterChips:
         chip.props["aria-pressed"] = "true" if on else "false"
         chip.props["title"] = title
 
-    def _options(self, menu: ui.menu, options: Mapping[Any, str], value: Any, field: str) -> None:
-        with menu:
+    def _options(self, options: Mapping[Any, str], value: Any, field: str) -> Callable[[ui.menu], None]:
+        def fill(_: ui.menu) -> None:
             for option, text in options.items():
                 changes: dict[str, Any] = {field: option}
                 item = ui.menu_item(text, on_click=lambda c=changes: self._set(replace(self._scope, **c)))
                 item.classes("tp-chosen" if option == value else "")
+
+        return fill
 
     def _cameras(self) -> None:
         chosen = self._scope.cameras or frozenset()
         told = ", ".join(sorted(self._names.get(one, one) for one in chosen)) or strings.ALL_CAMERAS
         if len(chosen) > 2:
             told = strings.SOME_CAMERAS.format(count=len(chosen))
-        with self._chip(strings.FILTER_CAMERAS, told, on=bool(chosen)) as menu, ui.element("div").classes("tp-form"):
-            boxes = {
-                one: ui.checkbox(name, value=one in chosen).props("dense")
-                for one, name in sorted(self._names.items(), key=lambda pair: pair[1])
-            }
 
-            async def apply() -> None:
-                menu.close()
-                some = frozenset(one for one, box in boxes.items() if box.value)
-                await self._set(replace(self._scope, cameras=some or None))
+        def fill(menu: ui.menu) -> None:
+            with ui.element("div").classes("tp-form"):
+                boxes = {
+                    one: ui.checkbox(name, value=one in chosen).props("dense")
+                    for one, name in sorted(self._names.items(), key=lambda pair: pair[1])
+                }
 
-            primary(strings.APPLY, apply)
+                async def apply() -> None:
+                    menu.close()
+                    some = frozenset(one for one, box in boxes.items() if box.value)
+                    await self._set(replace(self._scope, cameras=some or None))
+
+                primary(strings.APPLY, apply)
+
+        self._chip(strings.FILTER_CAMERAS, told, fill, on=bool(chosen))
 
     def _light(self) -> None:
         options = {Modality(one) if one else None: text for one, text in strings.LIGHTS.items()}
         value = self._scope.modality
-        self._options(
-            self._chip(strings.FILTER_LIGHT, options[value], on=value is not None), options, value, "modality"
-        )
+        fill = self._options(options, value, "modality")
+        self._chip(strings.FILTER_LIGHT, options[value], fill, on=value is not None)
 
     def _likely(self) -> None:
         value = self._scope.least
         told = _LEAST.get(value) or strings.LEAST_OTHER.format(percent=f"{value:.0%}")
-        self._options(self._chip(strings.FILTER_LEAST, told, on=value is not None), _LEAST, value, "least")
+        self._chip(strings.FILTER_LEAST, told, self._options(_LEAST, value, "least"), on=value is not None)
 
     def _time(self) -> None:
         since, until = self._scope.since, self._scope.until
@@ -111,27 +123,27 @@ class FilterChips:
         elif since or until:
             told = strings.SINCE.format(time=self._clock.minute(since)) if since else ""
             told = told or strings.UNTIL.format(time=self._clock.minute(until))  # type: ignore[arg-type]
-        with self._chip(strings.FILTER_TIME, told, on=bool(since or until)) as menu:
-            for minutes, text in strings.TIMES.items():
-                ui.menu_item(text, on_click=lambda m=minutes: self._last(m))
-            ui.separator()
-            with ui.element("div").classes("tp-form"):
-                begin = ui.input(strings.FROM, value=self._clock.field(since)).props(
-                    "type=datetime-local dense filled stack-label"
-                )
-                end = ui.input(strings.TO, value=self._clock.field(until)).props(
-                    "type=datetime-local dense filled stack-label"
-                )
+        self._chip(strings.FILTER_TIME, told, self._times, on=bool(since or until))
 
-                async def apply() -> None:
-                    first, last = self._clock.moment(begin.value), self._clock.moment(end.value)
-                    if first and last and last < first:
-                        ui.notify(strings.BACKWARDS, type="warning", position="top")
-                        return
-                    menu.close()
-                    await self._set(replace(self._scope, since=first, until=last))
+    def _times(self, menu: ui.menu) -> None:
+        for minutes, text in strings.TIMES.items():
+            ui.menu_item(text, on_click=lambda m=minutes: self._last(m))
+        ui.separator()
+        with ui.element("div").classes("tp-form"):
+            begin, end = (
+                ui.input(text, value=self._clock.field(value)).props("type=datetime-local dense filled stack-label")
+                for text, value in ((strings.FROM, self._scope.since), (strings.TO, self._scope.until))
+            )
 
-                primary(strings.APPLY, apply)
+            async def apply() -> None:
+                first, last = self._clock.moment(begin.value), self._clock.moment(end.value)
+                if first and last and last < first:
+                    ui.notify(strings.BACKWARDS, type="warning", position="top")
+                    return
+                menu.close()
+                await self._set(replace(self._scope, since=first, until=last))
+
+            primary(strings.APPLY, apply)
 
     async def _last(self, minutes: int) -> None:
         since = datetime.now(UTC) - timedelta(minutes=minutes) if minutes else None

@@ -1,12 +1,15 @@
 // Sightings as cards in one or several groups: picture, camera, time, day or night, how likely. Hovering plays a
 // sighting; with a card in focus, arrows go on and single keys judge. What is judged goes, and focus goes on.
-// Icons are plain elements: components of their own would be most of what sixty cards cost to draw.
+// Icons are plain elements: components of their own would be most of what sixty cards cost to draw. In one long
+// list, cards far below the window, and their pictures, wait until somebody comes near.
 const VERDICTS = ["confirm", "reject", "unsure"];
+const AT_ONCE = 24;
+const NEAR_PX = 400;
 
 export default {
   template: `
     <div class="tp-groups" @keydown="press">
-      <section v-for="group in groups" :key="group.key" :aria-label="group.title || label">
+      <section v-for="group in drawn" :key="group.key" :aria-label="group.title || label">
         <h3 v-if="group.title" class="tp-group">{{ group.title }} <span>{{ group.note }}</span></h3>
         <ol class="tp-grid" :aria-label="group.title || label">
           <li v-for="item in group.items" :key="item.id" @mouseenter="play(item)" @mouseleave="still"
@@ -43,13 +46,23 @@ export default {
           </li>
         </ol>
       </section>
+      <div ref="end" class="tp-grid-end"></div>
     </div>`,
   props: { groups: Array, strings: Object, label: String, acts: Array, marked: Array },
   data() {
-    return { playing: null, frame: 0 };
+    return { playing: null, frame: 0, room: AT_ONCE };
+  },
+  computed: {
+    waiting() {
+      return this.groups.length === 1 && this.groups[0].items.length > this.room;
+    },
+    drawn() {
+      return this.waiting ? [{ ...this.groups[0], items: this.groups[0].items.slice(0, this.room) }] : this.groups;
+    },
   },
   watch: {
     groups() {
+      this.look();
       this.judged.clear();
       if (this.place === undefined) return;
       this.$nextTick(() => {
@@ -63,10 +76,29 @@ export default {
   created() {
     this.judged = new Set(); // sightings whose verdict is on its way
   },
+  mounted() {
+    this.observer = new IntersectionObserver(
+      entries => entries.at(-1).isIntersecting && this.waiting && this.grow(),
+      { rootMargin: `0px 0px ${NEAR_PX}px`, scrollMargin: `0px 0px ${NEAR_PX}px` },
+    );
+    this.observer.observe(this.$refs.end);
+  },
   beforeUnmount() {
+    this.observer.disconnect();
     this.still();
   },
   methods: {
+    grow() {
+      this.room += AT_ONCE;
+      this.look();
+    },
+    look() {
+      // Observing anew tells where the end is now, which may still be near.
+      this.$nextTick(() => {
+        this.observer.unobserve(this.$refs.end);
+        this.observer.observe(this.$refs.end);
+      });
+    },
     cards() {
       return [...this.$el.querySelectorAll(".tp-card")];
     },

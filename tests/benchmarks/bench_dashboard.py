@@ -164,10 +164,14 @@ def ask_once(place: Installation, times: Times, started: int) -> None:
     timed("click", lambda: place.post("/searches", json=question))
     narrowed = {**question, "filters": {"modality": "infrared"}}
     made = timed("chip", lambda: place.post("/searches", json=narrowed))
-    for match, verdict in zip(made["matches"], ("confirm", "reject"), strict=False):
-        path = f"/api/v1/searches/{made['id']}/feedback/{match['tracklet']['id']}"
+    matches = made["matches"]
+    for verdict in ("confirm", "reject"):
+        if not matches:
+            break
+        path = f"/api/v1/searches/{made['id']}/feedback/{matches[0]['tracklet']['id']}"
         answer = timed("verdict", lambda path=path, verdict=verdict: place.client.put(path, json={"verdict": verdict}))
         assert answer.status_code == 200, answer.text
+        matches = answer.json()["matches"]
 
 
 def interact(

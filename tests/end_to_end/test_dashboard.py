@@ -162,6 +162,20 @@ def test_matches_are_judged_by_key_and_the_answer_is_shared_by_its_address(page:
     expect(page.get_by_text("There is no such search; it may have expired.")).to_be_visible(timeout=EIGHT_S)
 
 
+def test_cards_far_below_are_drawn_when_somebody_comes_near(page: Page) -> None:
+    _tile(page, "gate").locator(".tp-box-ready").first.click(timeout=EIGHT_S)
+    _first_ranks(page)
+    answer = f"fetch('/api/v1/searches/{page.url.rsplit('/', 1)[1]}').then(r => r.json()).then(a => a.matches.length)"
+    whole = page.evaluate(answer)
+    cards = page.locator(".tp-card")
+    expect(cards).to_have_count(24)
+    cards.last.focus()
+    expect(cards).to_have_count(min(whole, 60), timeout=EIGHT_S)
+    assert whole > 24
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".tp-card:focus .tp-rank")).to_have_text("25")
+
+
 def test_filters_narrow_and_an_empty_answer_claims_nothing(page: Page) -> None:
     _tile(page, "gate").locator(".tp-box-ready").first.click(timeout=EIGHT_S)
     _first_ranks(page)
