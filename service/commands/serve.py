@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 Progress = Callable[[str, float | None], None]
-WORKER_NICENESS = 5
+WORKER_NICENESS = 10
 
 
 def register(app: typer.Typer) -> None:

@@ -16,6 +16,7 @@ from service.dashboard.elements import answer_of, heading, primary, quiet
 from service.dashboard.search_scope import SearchScope
 from service.gallery import GalleryFilter
 from service.search import MAX_EXAMPLES, Example, Match
+from service.searches import SearchState
 
 __all__ = ["Asking"]
 
@@ -33,6 +34,7 @@ class Asking:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._reason: str | None = None
+        self._made: SearchState | None = None
         self.photos: dict[Example, str] = {}
 
     async def search(self, examples: Sequence[Example], scope: SearchScope | None = None) -> None:
@@ -43,9 +45,7 @@ class Asking:
         if not await self._know_why():
             return
         question = (scope or SearchScope()).question(examples, self._reason)
-        state = await self._desk.try_to(lambda: self._desk.scoped.searches.make(question))
-        if state is not None:
-            ui.navigate.to(f"/search/{state.search.id}")
+        self._show(await self._desk.try_to(lambda: self._desk.scoped.searches.make(question)))
 
     async def similar(self, tracklet_id: str, count: int) -> Sequence[Match] | None:
         """The sightings most similar to one, by a search that is recorded but not kept; None where it was not made."""
@@ -75,9 +75,17 @@ class Asking:
     async def vary(self, search_id: str, examples: Sequence[Example], scope: SearchScope, reason: str | None) -> None:
         """Ask otherwise in the place of a search, and go to the new one."""
         question = scope.question(examples, reason)
-        state = await self._desk.try_to(lambda: self._desk.scoped.searches.vary(search_id, question))
+        self._show(await self._desk.try_to(lambda: self._desk.scoped.searches.vary(search_id, question)))
+
+    def _show(self, state: SearchState | None) -> None:
+        self._made = state
         if state is not None:
             ui.navigate.to(f"/search/{state.search.id}")
+
+    def just_made(self, search_id: str) -> SearchState | None:
+        """The search that this tab made last and nobody has looked at yet, if it is that one."""
+        made, self._made = self._made, None
+        return made if made is not None and made.search.id == search_id else None
 
     async def _know_why(self) -> bool:
         if not self._desk.scoped.settings.search_reason_required or self._reason:

@@ -48,17 +48,17 @@ class SearchPage:
         page = ui.element("div").classes("tp-page")
         await self._desk.ready()
         try:
-            names = dict(await self._desk.camera_names())
-            state = await self._desk.ask(lambda: self._desk.scoped.searches.get(self._id))
+            made, scoped = self._asking.just_made(self._id), self._desk.scoped
+            names, state = await self._desk.ask(lambda: (scoped.camera_names(), made or scoped.searches.get(self._id)))
         except Unanswered as error:
             with page, empty("search_off" if error.missing else "cloud_off", str(error), bad=not error.missing):
                 link(strings.TO_SEARCH, "/search", classes="tp-link")
             return
-        self._names = names
+        self._names = dict(names)
         with page:
             self._build(state)
             await self._draw(state)
-            ui.timer(5.0, self._look)
+            ui.timer(5.0, self._look, immediate=False)
 
     def _build(self, state: SearchState) -> None:
         question = state.search.question
