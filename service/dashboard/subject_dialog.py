@@ -8,13 +8,13 @@ from nicegui import ui
 
 from service.api.schema_subjects import SubjectCreate
 from service.dashboard import strings
-from service.dashboard.desk import Desk, Unanswered
-from service.dashboard.elements import answer_of, heading, primary, quiet
-from service.dashboard.wording import subject_name
+from service.dashboard.desk import Desk
+from service.dashboard.elements import answer_of, heading, plain, primary, quiet
+from service.dashboard.subject_picker import choose_subject
 
 __all__ = ["SubjectDialog"]
 
-CHOICES = 50
+_KNOWN = object()  # answered by who wants one that is there
 
 
 class SubjectDialog:
@@ -26,35 +26,32 @@ class SubjectDialog:
     async def open(self, tracklet_ids: Sequence[str], text: str | None = None) -> None:
         """Ask for a name or a subject, then go to it. `text` says what is kept, where that is no search's answer."""
         subjects = self._desk.scoped.subjects
-        try:
-            known, _ = await self._desk.ask(lambda: subjects.page(CHOICES, None))
-        except Unanswered as error:
-            ui.notify(str(error), type="negative", position="top")
-            return
-        options = {"": strings.NEW_SUBJECT, **{one.id: subject_name(one) for one in known}}
         with ui.dialog(value=True) as dialog, ui.element("div").classes("tp-dialog tp-narrow"):
             heading(strings.KEEP_SUBJECT, level=2)
             told = text or strings.KEEP_SUBJECT_TEXT.format(sightings=strings.sightings(len(tracklet_ids)))
             ui.label(told).classes("tp-quiet")
-            which = ui.select(options, label=strings.SUBJECT, value="").props("filled dense stack-label options-dense")
             name = ui.input(strings.SUBJECT_NAME).props("filled dense stack-label maxlength=120 autofocus")
-            name.bind_visibility_from(which, "value", value="")
             with ui.element("div").classes("tp-line"):
-                primary(strings.KEEP, lambda: dialog.submit((which.value, name.value)))
+                primary(strings.KEEP, lambda: dialog.submit((name.value or "").strip()))
+                plain(strings.KNOWN_SUBJECT, lambda: dialog.submit(_KNOWN), icon="person_search")
                 quiet(strings.CANCEL, lambda: dialog.submit(None))
         given = await answer_of(dialog)
         if given is None:
             return
-        subject_id, called = given
+        known = None
+        if given is _KNOWN:
+            known = await choose_subject(self._desk, strings.ADD_TO_SUBJECT, without=())
+            if known is None:
+                return
         ids = list(dict.fromkeys(tracklet_ids))
 
         def keep() -> str:
-            if not subject_id:
-                request = SubjectCreate(name=(called or "").strip() or None, tracklet_ids=ids)
+            if known is None:
+                request = SubjectCreate(name=given or None, tracklet_ids=ids)
                 return subjects.add(request.name, request.tracklet_ids, None, request)[0].id
             for one in ids:
-                subjects.decide(subject_id, one, confirmed=True)
-            return str(subject_id)
+                subjects.decide(known.id, one, confirmed=True)
+            return known.id
 
         kept = await self._desk.try_to(keep)
         if kept is not None:

@@ -104,7 +104,19 @@ def test_a_sighting_is_added_to_somebody_right_from_its_page(
     page.goto(f"{address}/sightings/{sighting['id']}")
     expect(page.get_by_role("link", name="Confirmed: At the gate")).to_be_visible(timeout=20_000)
     expect(page.get_by_role("button", name="Add to a subject")).to_have_count(0)
-    revision = page.request.get(f"{address}/api/v1/subjects/{subject}").json()["revision"]
+    # Another one joins the same person, who is found by name however many there are.
+    everybody = page.request.get(f"{address}/api/v1/tracklets").json()["items"]
+    other = next(one["id"] for one in everybody if one["id"] != sighting["id"])
+    page.goto(f"{address}/sightings/{other}")
+    page.get_by_role("button", name="Add to a subject").click(timeout=20_000)
+    page.get_by_role("button", name="Add to a known one").click()
+    page.get_by_label("Name or number").fill("gate")
+    page.get_by_role("dialog").get_by_role("button", name="At the gate").click()
+    expect(page.get_by_role("heading", name="At the gate")).to_be_visible(timeout=EIGHT_S)
+    assert page.url.endswith(subject)
+    found = page.request.get(f"{address}/api/v1/subjects/{subject}").json()
+    assert {one["tracklet_id"] for one in found["sightings"]} == {sighting["id"], other}
+    revision = found["revision"]
     headers = {"X-Tapetum-Request": "1", "Origin": address}
     assert page.request.delete(f"{address}/api/v1/subjects/{subject}?revision={revision}", headers=headers).ok
 

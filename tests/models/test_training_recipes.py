@@ -12,12 +12,14 @@ PAPERS = ("afen", "cmft", "fused_attention", "tacafnet")
 DATA_SETS = ("sysu-mm01", "regdb", "llcm", "hitsz-vcm")
 
 
-# For a machine without a GPU, on the rendered world; the three last made the shipped checkpoint.
+# For a machine without a GPU, on the rendered world; all but the first made the shipped checkpoint.
 LIGHT = (
     "cmft_light_synthetic",
     "cmft_pictures_synthetic",
     "cmft_pictures_further_synthetic",
     "cmft_pictures_refit_synthetic",
+    "cmft_pictures_large_synthetic",
+    "cmft_pictures_whole_synthetic",
 )
 
 

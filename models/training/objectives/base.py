@@ -113,14 +113,15 @@ class RetrievalOptions:
             return adaptive_weight_triplet(features, classes, margin)
         return batch_hard_triplet(features, classes, margin)
 
-    def contrast(self, rows: Rows, temperature: float) -> Tensor:
+    def contrast(self, rows: Rows, temperature: float, among: float = 0.5) -> Tensor:
         """Supervised contrast after the necks, of rows whose first half is visible and whose second is infrared.
 
-        Half among all rows, half across the lights.
+        The share `among` of it among all rows, the rest across the lights.
         """
         lights = torch.arange(2, device=rows.classes.device).repeat_interleave(len(rows.classes) // 2)
         among_all = supervised_contrastive(rows.embeddings, rows.classes, temperature)
-        return (among_all + supervised_contrastive(rows.embeddings, rows.classes, temperature, lights)) / 2
+        across = supervised_contrastive(rows.embeddings, rows.classes, temperature, lights)
+        return among * among_all + (1 - among) * across
 
     def figures(self, rows: Rows) -> dict[str, Tensor]:
         """The mean magnitude of the weighted gaps for the squared triplet, whose slope grows with it."""

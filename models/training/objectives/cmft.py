@@ -39,6 +39,7 @@ class CmftObjective(RetrievalOptions):
             ``fused``: each light's fused clips, PMT's form. ``literal``: eq. 13 as printed, with D^cross among
             the fused pairs; MDL as for ``streams``.
         temperature: of ``contrast``.
+        among: share of ``contrast`` that compares all rows; the rest compares across the lights only.
         counterparts: whether batches come with randomly drawn ones; without them a fusion is shown grey copies, and
             lights that share a stream need none.
     """
@@ -46,6 +47,7 @@ class CmftObjective(RetrievalOptions):
     margin: float | None = 0.1
     refine: str = "streams"
     temperature: float = 0.1
+    among: float = 0.5
     counterparts: bool = True
     terms: ClassVar[tuple[str, ...]] = ("id", "cross", "msrl", "mdl", "pair", "contrast")
 
@@ -55,6 +57,8 @@ class CmftObjective(RetrievalOptions):
             raise ValueError(f"refine: expected {', '.join(REFINEMENTS)}, got {self.refine!r}")
         if not self.temperature > 0:
             raise ValueError(f"temperature: expected above 0, got {self.temperature}")
+        if not 0.0 <= self.among <= 1.0:
+            raise ValueError(f"among: expected 0..1, got {self.among}")
 
     def __call__(
         self, network: nn.Module, batch: TrainingBatch, wanted: Collection[str] | None = None
@@ -69,7 +73,7 @@ class CmftObjective(RetrievalOptions):
             "msrl": lambda: self._msrl(output, batch.classes),
             "mdl": lambda: mdl_loss(*self._compared(output), batch.classes),
             "pair": lambda: self._pair(output, batch.classes),
-            "contrast": lambda: _sum([self.contrast(rows, self.temperature) for rows in by_feature]),
+            "contrast": lambda: _sum([self.contrast(rows, self.temperature, self.among) for rows in by_feature]),
         }
         return chosen(terms, wanted)
 
