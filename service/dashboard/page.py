@@ -253,6 +253,8 @@ async def build_page(scoped: Scoped) -> None:
     await client.connected()
     client.run_javascript(f"({_HERE})(location.pathname, {titles})")
     await desk.learn_zone()
+    if client.is_deleted:  # closed before it said what its zone is
+        return
     ui.timer(2.0, status.refresh)
     if badge is not None:
         ui.timer(BADGE_S, badge.refresh)

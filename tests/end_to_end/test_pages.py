@@ -167,8 +167,10 @@ def test_from_a_person_on_a_day_camera_to_a_timeline(page: Page, address: str) -
     expect(page.locator(".tp-rank").first).to_be_visible(timeout=EIGHT_S)
     page.locator(".tp-card").first.focus()
     for count in (1, 2, 3):
+        judged = page.locator(".tp-card:focus").get_attribute("data-tracklet")
         page.keyboard.press("c")
         expect(page.get_by_role("heading", name=f"Confirmed {count}")).to_be_visible(timeout=EIGHT_S)
+        expect(page.locator(f"[data-tracklet='{judged}']")).to_have_count(0, timeout=EIGHT_S)
         expect(page.locator(".tp-card:focus .tp-rank")).to_have_text("1")
     page.get_by_role("button", name="Keep as a subject").click()
     page.get_by_label("Name, if there is one").fill("Red <i>jacket</i>")

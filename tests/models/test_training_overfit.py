@@ -16,7 +16,9 @@ from tests.support.training import draw_samples, one_thread, small_dataset, smal
 __all__ = ["one_thread"]
 
 REPEATS = 10  # of the few pictures in an epoch
-EPOCHS = {"fused_attention": 2}  # of 20 steps; 5 where batch norms have to forget their first statistics
+EPOCHS = {"fused_attention": 2, "afen": 6}  # of 20 steps; 5 where batch norms have to forget their first statistics
+# At the recipe's rates AFEN's way depends on how the processor rounds: now and then one person of the four stays behind.
+RATES = {"afen": ("optimiser.head_rate=5e-4", "optimiser.trunk_rate=5e-4")}
 
 
 @pytest.mark.parametrize("network", list_models())
@@ -29,6 +31,7 @@ def test_network_overfits_to_all_of_rank_1(network: str, tmp_path: Path) -> None
         "batch.samples=1",
         "augmentation={flip=0, crop_px=0}",
         "schedule.final_factor=0",
+        *RATES.get(network, ()),
     )
     result = train(recipe, dataset, tmp_path / "run")
     trained = load_checkpoint(result.checkpoint).build()
