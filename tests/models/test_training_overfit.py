@@ -17,7 +17,7 @@ __all__ = ["one_thread"]
 
 REPEATS = 10  # of the few pictures in an epoch
 EPOCHS = {"fused_attention": 2, "afen": 6}  # of 20 steps; 5 where batch norms have to forget their first statistics
-# At the recipe's rates AFEN's way depends on how the processor rounds: now and then one person of the four stays behind.
+# At the rates of its recipe AFEN hangs on how the processor rounds: now and then one of the four stays behind.
 RATES = {"afen": ("optimiser.head_rate=5e-4", "optimiser.trunk_rate=5e-4")}
 
 
