@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
 from models.training.errors import TrainingError
 
-__all__ = ["Processes", "choose_device", "joined_processes"]
+__all__ = ["Processes", "choose_device", "joined_processes", "of_all_processes"]
 
 _TIMEOUT = timedelta(hours=6)  # the others wait while the first one validates
 
@@ -57,6 +57,23 @@ def joined_processes(device: torch.device) -> Iterator[Processes]:
         yield Processes(rank, world_size)
     finally:
         distributed.destroy_process_group()
+
+
+def of_all_processes(rows: Tensor) -> Tensor:
+    """Rows of every process, by rank; alone, the rows themselves. All ask together, each with as many.
+
+    A loss of all rows has the gradient that one process would give it once `DistributedDataParallel` has taken the mean
+    over processes: the own rows carry it as often as there are processes, those of others are constants here.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return rows
+    world_size = distributed.get_world_size()
+    kept = rows.detach().contiguous()
+    parts = [torch.empty_like(kept) for _ in range(world_size)]
+    distributed.all_gather(parts, kept)
+    if rows.requires_grad:
+        parts[distributed.get_rank()] = kept + world_size * (rows - kept)
+    return torch.cat(parts)
 
 
 def choose_device(name: str) -> torch.device:

@@ -20,6 +20,7 @@ from models.losses import (
     weighted_regularised_triplet,
 )
 from models.reid.heads import HeadOutput
+from models.training.processes import of_all_processes
 
 __all__ = ["TRIPLETS", "Objective", "RetrievalOptions", "Rows", "chosen", "joined"]
 
@@ -116,11 +117,13 @@ class RetrievalOptions:
     def contrast(self, rows: Rows, temperature: float, among: float = 0.5) -> Tensor:
         """Supervised contrast after the necks, of rows whose first half is visible and whose second is infrared.
 
-        The share `among` of it among all rows, the rest across the lights.
+        The share `among` of it among all rows, the rest across the lights. Rows of all processes are compared: unlike a
+        triplet's hardest, it wants as many people as there are.
         """
         lights = torch.arange(2, device=rows.classes.device).repeat_interleave(len(rows.classes) // 2)
-        among_all = supervised_contrastive(rows.embeddings, rows.classes, temperature)
-        across = supervised_contrastive(rows.embeddings, rows.classes, temperature, lights)
+        embeddings, classes, lights = map(of_all_processes, (rows.embeddings, rows.classes, lights))
+        among_all = supervised_contrastive(embeddings, classes, temperature)
+        across = supervised_contrastive(embeddings, classes, temperature, lights)
         return among * among_all + (1 - among) * across
 
     def figures(self, rows: Rows) -> dict[str, Tensor]:
