@@ -43,21 +43,24 @@ class SearchPage:
         self._shown = AT_ONCE
         self._marked: list[str] = []
         self._state: SearchState | None = None
+        self._matches: list[Match] = []
 
     async def build(self) -> None:
         page = ui.element("div").classes("tp-page")
         await self._desk.ready()
         try:
             made, scoped = self._asking.just_made(self._id), self._desk.scoped
-            names, state = await self._desk.ask(lambda: (scoped.camera_names(), made or scoped.searches.get(self._id)))
+            names, seen = await self._desk.ask(
+                lambda: (scoped.camera_names(), self._seen(made or scoped.searches.get(self._id)))
+            )
         except Unanswered as error:
             with page, empty("search_off" if error.missing else "cloud_off", str(error), bad=not error.missing):
                 link(strings.TO_SEARCH, "/search", classes="tp-link")
             return
         self._names = dict(names)
         with page:
-            self._build(state)
-            await self._draw(state)
+            self._build(seen[0])
+            self._draw(*seen)
             ui.timer(5.0, self._look, immediate=False)
 
     def _build(self, state: SearchState) -> None:
@@ -116,7 +119,7 @@ class SearchPage:
             await self._asking.search_tracklet(one)
         elif name == "mark":
             self._marked = [m for m in self._marked if m != one] if one in self._marked else [*self._marked, one]
-            await self._redraw()
+            self._redraw()
         elif name in _VERDICTS and self._state is not None:
             known = {record.id: verdict.kind for record, verdict in self._state.judged}.get(one)
             kind = _VERDICTS[name]
@@ -131,9 +134,9 @@ class SearchPage:
         await self._ask_anew(lambda: self._desk.scoped.searches.refresh(self._id))
 
     async def _ask_anew(self, action: Callable[[], SearchState]) -> None:
-        state = await self._desk.try_to(action)
-        if state is not None:
-            await self._draw(state)
+        seen = await self._desk.try_to(lambda: self._seen(action()))
+        if seen is not None:
+            self._draw(*seen)
 
     async def _rescope(self, scope: SearchScope) -> None:
         await self._vary(self._examples, scope)
@@ -155,8 +158,9 @@ class SearchPage:
             await self._asking.search(marked, SearchScope.of(self._question))
 
     async def _show_more(self) -> None:
-        self._shown += AT_ONCE
-        await self._redraw()
+        assert self._state is not None  # noqa: S101
+        state, self._shown = self._state, self._shown + AT_ONCE
+        await self._ask_anew(lambda: state)
 
     async def _look(self) -> None:
         """Whether the gallery has changed since; the answer stays."""
@@ -180,21 +184,19 @@ class SearchPage:
         there = {record.id for record in self._state.examples}
         return [e for e in self._question.examples if e.tracklet_id is None or e.tracklet_id in there]
 
-    async def _draw(self, state: SearchState) -> None:
-        self._state = state
+    def _seen(self, state: SearchState) -> tuple[SearchState, list[Match]]:
+        """A search with those of its matches that are shown: read at once, so that the page is drawn once."""
+        return state, self._desk.scoped.searches.matches(state.ranked[: None if self._by else self._shown], 1)
+
+    def _draw(self, state: SearchState, matches: list[Match]) -> None:
+        self._state, self._matches = state, matches
         self._query.draw(state, self._names)
         self._tell(state)
-        await self._redraw()
+        self._redraw()
 
-    async def _redraw(self) -> None:
-        state = self._state
+    def _redraw(self) -> None:
+        state, matches = self._state, self._matches
         assert state is not None  # noqa: S101
-        places = state.ranked[: None if self._by else self._shown]
-        try:
-            matches = await self._desk.ask(lambda: self._desk.scoped.searches.matches(places, 1))
-        except Unanswered as error:
-            ui.notify(str(error), type="negative", position="top")
-            return
         verdicts = {record.id: verdict.kind for record, verdict in state.judged}
         self._grid.show(self._grouped(matches, verdicts), self._marked)
         answered_at = self._desk.clock.time(state.search.answer.at)
@@ -264,9 +266,9 @@ class SearchPage:
                 plain(strings.PIN, lambda: pin_to_case(self._desk, tracklet_ids=self._marked), icon="push_pin")
             quiet(strings.UNMARK, self._unmark)
 
-    async def _unmark(self) -> None:
+    def _unmark(self) -> None:
         self._marked = []
-        await self._redraw()
+        self._redraw()
 
 
 def _note(matches: tuple[Match, ...]) -> str:
