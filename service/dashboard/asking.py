@@ -62,15 +62,24 @@ class Asking:
 
     async def search_live(self, tracklet_id: str) -> None:
         """Look for the person of a live picture, whose sighting may still be on its way from the worker."""
+        if not await self._know_why():
+            return
+        scoped = self._desk.scoped
+        question = SearchScope().question([Example(tracklet_id=tracklet_id)], self._reason)
+
+        def make() -> SearchState:
+            scoped.tracklet(tracklet_id)  # a search for what is not there yet would be on record
+            return scoped.searches.make(question)
+
         for _ in range(ARRIVAL_TRIES):
             try:
-                await self._desk.ask(lambda: self._desk.scoped.tracklet(tracklet_id))
+                self._show(await self._desk.ask(make))
+                return
             except Unanswered as error:
-                if error.missing:
-                    await asyncio.sleep(ARRIVAL_PAUSE_S)
-                    continue
-            break
-        await self.search_tracklet(tracklet_id)
+                if not error.missing:
+                    break
+            await asyncio.sleep(ARRIVAL_PAUSE_S)
+        self._show(await self._desk.try_to(make))  # which says why
 
     async def vary(self, search_id: str, examples: Sequence[Example], scope: SearchScope, reason: str | None) -> None:
         """Ask otherwise in the place of a search, and go to the new one."""
