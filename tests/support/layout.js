@@ -1,7 +1,12 @@
 /* What is wrong with how a page lies at the size that its window has: a list of sentences. Text that ends in an
    ellipsis, and what scrolls in a region of its own, is not cut off. */
 async () => {
-  for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
+  // With reduced motion every change is a transition of no length, which what lies deeper inherits a frame later.
+  const moving = () => document.getAnimations().some(a => a instanceof CSSTransition && a.playState === "running");
+  for (let still = 0, i = 0; still < 3 && i < 120; i++) {
+    await new Promise(requestAnimationFrame);
+    still = moving() ? 0 : still + 1;
+  }
   const found = new Set(), root = document.documentElement, wide = root.clientWidth;
   const least = 11 * Math.max(1, Math.min(wide / 2560, 1.5)); // who has a larger screen sits farther away
   const name = e =>
