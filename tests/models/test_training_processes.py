@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from models.training import TrainingError, load_recipe
-from models.training.objectives import CmftObjective
 from models.training.objectives.base import Rows
+from models.training.objectives.cmft import CmftObjective
 from models.training.processes import choose_device
 from tests.support.training import one_thread, small_dataset
 
@@ -43,8 +43,8 @@ CONTRAST = """
 import sys, torch
 from pathlib import Path
 from torch.nn.parallel import DistributedDataParallel
-from models.training.objectives import CmftObjective
 from models.training.objectives.base import Rows
+from models.training.objectives.cmft import CmftObjective
 from models.training.processes import joined_processes
 from tests.models.test_training_processes import contrast_rows
 

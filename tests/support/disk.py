@@ -9,12 +9,9 @@ __all__ = ["found_in"]
 
 def found_in(folder: Path, needles: list[bytes]) -> list[str]:
     """The files of a folder, however deep, that hold one of the needles."""
-    return [str(path) for path in folder.rglob("*") if path.is_file() and any(n in _read(path) for n in needles)]
-
-
-def _read(path: Path) -> bytes:
-    """Nothing where the file went while we looked: whoever writes one whole gives it its name at the end."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
+    while True:
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        try:
+            return [str(path) for path in files if any(needle in path.read_bytes() for needle in needles)]
+        except FileNotFoundError:  # it has another name by now
+            continue

@@ -6,7 +6,7 @@ from models.training.objectives.cmft import CmftObjective
 from models.training.objectives.fused_attention import FusedAttentionObjective
 from models.training.objectives.tacafnet import TacafnetObjective
 
-__all__ = ["TRIPLETS", "CmftObjective", "Objective", "RetrievalOptions", "objective_of"]
+__all__ = ["TRIPLETS", "Objective", "RetrievalOptions", "objective_of"]
 
 AnyObjective = AfenObjective | CmftObjective | FusedAttentionObjective | TacafnetObjective
 

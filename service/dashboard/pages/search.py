@@ -160,7 +160,10 @@ class SearchPage:
     async def _show_more(self) -> None:
         assert self._state is not None  # noqa: S101
         state, self._shown = self._state, self._shown + AT_ONCE
-        await self._ask_anew(lambda: state)
+        seen = await self._desk.try_to(lambda: self._seen(state))
+        if seen is not None and self._state is state:  # nobody has judged meanwhile
+            self._matches = seen[1]
+            self._redraw()
 
     async def _look(self) -> None:
         """Whether the gallery has changed since; the answer stays."""
