@@ -16,6 +16,7 @@ import httpx2 as httpx
 
 from service.redis_server import EmbeddedRedis, client_for
 from service.security import AccountStore
+from service.supervisor import give_way
 
 
 def free_port() -> int:
@@ -51,7 +52,8 @@ class Installation:
                 env=self.environment,
                 stdout=log,
                 stderr=log,
-                preexec_fn=partial(os.nice, niceness),
+                start_new_session=True,
+                preexec_fn=partial(give_way, niceness),
             )
             log.close()
 
