@@ -126,8 +126,8 @@ class Supervisor:
 def give_way(niceness: int) -> None:
     """Be nicer by so much: this process, and on Linux its session, which it must be the first of.
 
-    Where Linux groups by session (``kernel.sched_autogroup_enabled``), processors are shared between sessions first, and
-    a process's niceness counts within its own only: sched(7).
+    Where Linux groups by session (``kernel.sched_autogroup_enabled``), processors are shared between sessions first,
+    and a process's niceness counts within its own only: sched(7).
     """
     if niceness:
         own = os.nice(niceness)

@@ -17,10 +17,10 @@ from pipeline.worker import Worker
 from service.camera_board import RedisCameraBoard
 from service.engines import load_models
 from service.gallery import Gallery, MediaStore
-from service.garbage import leave_out_what_is_loaded
 from service.history import ProcessRecorder
 from service.ingest import Ingest
 from service.live import RedisLiveView
+from service.memory import leave_out_what_is_loaded
 from service.migrations import migrate
 from service.redis_server import connect
 from service.sealing import KeyRegistry, claimed_sealer

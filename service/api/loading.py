@@ -11,7 +11,7 @@ from pipeline.types import Image
 from service.api.engines import LoadedDetector, LoadedModel
 from service.api.probing import CameraProbe
 from service.api.services import Loaders
-from service.garbage import leave_out_what_is_loaded
+from service.memory import leave_out_what_is_loaded
 from service.settings import Settings
 
 __all__ = ["real_loaders"]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.commands.console import configure_logging, fail, progress_line
+from service.memory import keep_heap_level
 from service.settings import Settings, load_settings
 from service.supervisor import Child, Supervisor
 
@@ -64,6 +65,7 @@ def api() -> None:
 
     from service.api import build_services, create_app
 
+    keep_heap_level()
     settings = load_settings()
     configure_logging(settings)
     app = create_app(settings, build_services(settings))

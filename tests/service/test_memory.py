@@ -1,0 +1,43 @@
+"""The heap of a process with many threads, as glibc itself describes it."""
+
+import platform
+import re
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import ctypes, sys, threading
+from service.memory import keep_heap_level
+
+if sys.argv[1] == "level":
+    keep_heap_level()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
+everybody = threading.Barrier(8)
+
+def work():
+    everybody.wait()
+    for _ in range(1000):
+        libc.free(ctypes.c_void_p(libc.malloc(2000)))
+    everybody.wait()
+
+threads = [threading.Thread(target=work) for _ in range(8)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+out = ctypes.c_void_p(libc.fopen(b"/dev/stdout", b"w"))
+libc.malloc_info(0, out)
+libc.fclose(out)
+"""
+
+
+def heaps(how: str) -> int:
+    told = subprocess.run([sys.executable, "-c", PROGRAM, how], capture_output=True, text=True, timeout=60, check=True)
+    return len(re.findall("<heap nr", told.stdout))
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's heaps")
+def test_threads_share_two_heaps() -> None:
+    assert heaps("as it comes") > 2
+    assert heaps("level") == 2
