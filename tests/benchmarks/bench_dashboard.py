@@ -292,7 +292,9 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             say(f"under load for {options.minutes:g} minutes")
             result["streams"]["open"] = streams_now.now()
             result["load_average_at_begin"] = os.getloadavg()
+            result["sightings_at_begin"] = place.get("/system")["gallery_size"]
             result["loaded"] = interact(place, operator, 60 * options.minutes, between)
+            result["sightings_at_end"] = place.get("/system")["gallery_size"]
             result["walls_lost"] = walls.lost
             result["load_average"] = os.getloadavg()
             result["cores_used"] = cpu.summary()
