@@ -347,6 +347,8 @@ PENDING_PAGE_TEXT: Final = (
     "Two people decide who somebody is. What you, {account}, proposed waits for another account: one person twice "
     "is not two."
 )
+PENDING_LOOK: Final = "Show it"
+PENDING_CHANGED: Final = "Something else waits by now."
 PENDING_COUNT: Final = "{title}, {count} for you"
 NONE_CONFIRMED: Final = "No sighting is confirmed yet"
 MORE_PENDING: Final = "More"

@@ -107,6 +107,23 @@ def test_what_waits_stands_on_one_page_with_a_count_in_the_head(browser: Browser
     context.close()
 
 
+def test_what_comes_while_one_looks_is_told_and_shown_on_demand(browser: Browser, address: str) -> None:
+    context, page = _page_of(browser, address, "second")
+    page.goto(f"{address}/pending")
+    expect(page.locator("[data-subject], .tp-people + div .tp-empty").first).to_be_visible(timeout=20_000)
+    told = page.get_by_text("Something else waits by now.")
+    shown = page.locator("[data-subject]").count()
+    other, _ = _page_of(browser, address, "admin")
+    new = make(other.request, address, "subjects", {"tracklet_ids": _sightings(other, address, 1)})
+    expect(told).to_be_visible(timeout=20_000)
+    expect(page.locator("[data-subject]")).to_have_count(shown)
+    page.get_by_role("button", name="Show it").click()
+    expect(page.locator(f"[data-subject='{new}']")).to_be_visible(timeout=EIGHT_S)
+    expect(told).to_be_hidden()
+    other.close()
+    context.close()
+
+
 def test_who_may_not_agree_is_shown_no_such_page(browser: Browser, address: str) -> None:
     context, page = _page_of(browser, address, "watcher")
     page.goto(f"{address}/pending")
