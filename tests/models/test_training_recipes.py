@@ -20,6 +20,7 @@ LIGHT = (
     "cmft_pictures_refit_synthetic",
     "cmft_pictures_large_synthetic",
     "cmft_pictures_whole_synthetic",
+    "cmft_pictures_cameras_synthetic",
 )
 
 
