@@ -52,6 +52,8 @@ class OpenVinoEngine(NamedTensors):
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": streams,
+            # Bound to processors, the threads of each process that computes here would be bound to the same ones.
+            "ENABLE_CPU_PINNING": False,
         }
         if cache_dir is not None:
             cache_dir.mkdir(parents=True, exist_ok=True)

@@ -269,3 +269,40 @@ def test_openvino_leaves_the_stack_of_signal_handlers_alone(model: Path) -> None
     child = [sys.executable, "-c", _LOADS_OPENVINO, str(model)]
     done = subprocess.run(child, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert (done.returncode, done.stdout.split()[-1:]) == (0, ["True"]), done.stderr
+
+
+_WHERE_OPENVINO_RUNS = """
+import os, sys, threading
+from pathlib import Path
+import numpy as np
+from models.runtime import load_engine
+
+engine = load_engine(Path(sys.argv[1]), backend="openvino", precision="fp32", threads=1)
+picture = {"picture": np.zeros((8, 3, 64, 64), np.float32)}
+done = threading.Event()
+
+def run():
+    while not done.is_set():
+        engine.run(picture)
+
+thread = threading.Thread(target=run)
+thread.start()
+seen = set()
+for _ in range(300):
+    for task in os.listdir("/proc/self/task"):
+        try:
+            seen.add(len(os.sched_getaffinity(int(task))))
+        except ProcessLookupError:
+            pass
+done.set()
+thread.join()
+print(seen == {len(os.sched_getaffinity(0))})
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc as Linux has it")
+def test_openvino_binds_no_thread_to_a_processor(model: Path) -> None:
+    """Two processes that compute on one machine would share that one, and leave others idle."""
+    child = [sys.executable, "-c", _WHERE_OPENVINO_RUNS, str(model)]
+    done = subprocess.run(child, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert (done.returncode, done.stdout.split()[-1:]) == (0, ["True"]), done.stderr
