@@ -21,6 +21,7 @@ LIGHT = (
     "cmft_pictures_large_synthetic",
     "cmft_pictures_whole_synthetic",
     "cmft_pictures_cameras_synthetic",
+    "cmft_pictures_cameras_further_synthetic",
 )
 
 
