@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -12,15 +11,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import structlog
 
-__all__ = ["Child", "Supervisor", "give_way"]
+__all__ = ["Child", "Supervisor"]
 
 log = structlog.get_logger("tapetum.supervisor")
-
-_AUTOGROUP = Path("/proc/self/autogroup")
 
 
 @dataclass(slots=True)
@@ -123,21 +119,9 @@ class Supervisor:
             self._start(child)
 
 
-def give_way(niceness: int) -> None:
-    """Be nicer by so much: this process, and on Linux its session, which it must be the first of.
-
-    Where Linux groups by session (``kernel.sched_autogroup_enabled``), processors are shared between sessions first,
-    and a process's niceness counts within its own only: sched(7).
-    """
-    if niceness:
-        own = os.nice(niceness)
-        with contextlib.suppress(OSError):  # another system, or a kernel without such groups
-            _AUTOGROUP.write_text(str(own))
-
-
 def _begin(niceness: int) -> None:
     """In the child, before it becomes the program. Linux: the kernel sends it SIGTERM when the supervisor is killed."""
-    give_way(niceness)
+    os.nice(niceness)
     if sys.platform != "linux":
         return
     import ctypes

@@ -341,6 +341,7 @@ def test_the_story_by_keyboard_alone(demo: Demo, opening: Opening, tmp_path: Pat
     keys.fill(page.get_by_label("Reason for the export"), "Asked for by keys")
     keys.reach(page.get_by_role("dialog").get_by_role("button", name="Export"))
     keys.press("Enter")
+    expect(page.get_by_role("link", name="Download")).to_be_visible(timeout=1000 * PATIENCE_S)
     keys.reach(page.get_by_role("link", name="Download"))
     _download(page, lambda: keys.press("Enter"), tmp_path)
     assert keys.mouse_events == 0

@@ -16,7 +16,6 @@ import httpx2 as httpx
 
 from service.redis_server import EmbeddedRedis, client_for
 from service.security import AccountStore
-from service.supervisor import give_way
 
 
 def free_port() -> int:
@@ -52,8 +51,7 @@ class Installation:
                 env=self.environment,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
-                preexec_fn=partial(give_way, niceness),
+                preexec_fn=partial(os.nice, niceness),
             )
             log.close()
 
