@@ -263,12 +263,17 @@ print(signal_stack() == before)
 """
 
 
+def _says_true(program: str, model: Path) -> None:
+    """In a process of its own, given the model's path."""
+    child = [sys.executable, "-c", program, str(model)]
+    done = subprocess.run(child, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert (done.returncode, done.stdout.split()[-1:]) == (0, ["True"]), done.stderr
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="sigaltstack(2) as Linux has it")
 def test_openvino_leaves_the_stack_of_signal_handlers_alone(model: Path) -> None:
     """Its plugin, when a process first loads it, puts them on one without room that it frees with itself."""
-    child = [sys.executable, "-c", _LOADS_OPENVINO, str(model)]
-    done = subprocess.run(child, capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    assert (done.returncode, done.stdout.split()[-1:]) == (0, ["True"]), done.stderr
+    _says_true(_LOADS_OPENVINO, model)
 
 
 _WHERE_OPENVINO_RUNS = """
@@ -303,6 +308,4 @@ print(seen == {len(os.sched_getaffinity(0))})
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc as Linux has it")
 def test_openvino_binds_no_thread_to_a_processor(model: Path) -> None:
     """Two processes that compute on one machine would share that one, and leave others idle."""
-    child = [sys.executable, "-c", _WHERE_OPENVINO_RUNS, str(model)]
-    done = subprocess.run(child, capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    assert (done.returncode, done.stdout.split()[-1:]) == (0, ["True"]), done.stderr
+    _says_true(_WHERE_OPENVINO_RUNS, model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from nicegui import ui
 
@@ -13,6 +13,7 @@ from service.dashboard.elements import heading, picture_of, plain
 from service.dashboard.list_page import ListPage
 from service.dashboard.pending_view import PendingView
 from service.dashboard.wording import subject_name
+from service.subjects import Subject
 
 __all__ = ["PendingPage"]
 
@@ -54,12 +55,12 @@ class PendingPage(ListPage[WaitingSubject]):
             found, _ = await self._desk.ask(lambda: page(AT_ONCE, None, only_pending=True))
         except Unanswered:
             return
-        self._news.set_visibility(self._first is not None and self._first != [(s.id, s.revision) for s in found])
+        self._news.set_visibility(self._first is not None and self._first != _versions(found))
 
     async def _read(self, cursor: str | None) -> tuple[list[WaitingSubject], str | None]:
         found, after = await self._desk.ask(lambda: self._desk.scoped.subject_views.waiting(AT_ONCE, cursor))
         if cursor is None:
-            self._first = [(one.known.subject.id, one.known.subject.revision) for one in found]
+            self._first = _versions(one.known.subject for one in found)
             self._news.set_visibility(False)
         self._names = dict(await self._desk.camera_names())
         return found, after
@@ -82,3 +83,7 @@ class PendingPage(ListPage[WaitingSubject]):
         self._message.clear()
         await self._load()
         await self._decided()
+
+
+def _versions(subjects: Iterable[Subject]) -> list[tuple[str, int]]:
+    return [(subject.id, subject.revision) for subject in subjects]
