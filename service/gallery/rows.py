@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from models.types import Modality
 from pipeline.types import FloatArray
-from service.gallery.sieve import Sieve, integer_products_are_exact
+from service.gallery.sieve import Sieve, exact_products
 
 __all__ = ["Columns", "IndexRow", "Segment", "Tail", "normalised_rows"]
 
@@ -127,7 +127,7 @@ class Segment:
         order = columns.order()
         index, memory = _room(*vectors.shape)
         np.take(vectors, order, axis=0, out=memory)
-        sieve = Sieve.of(memory) if integer_products_are_exact(vectors.shape[1]) else None
+        sieve = Sieve.of(memory) if exact_products(vectors.shape[1]) else None
         columns = columns.take(order)
         return cls(serial, columns, Runs.of(columns), memory, np.ones(len(order), bool), sieve, index)
 

@@ -8,7 +8,8 @@ much, and those that could be among the best are looked at again in full.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
@@ -22,7 +23,10 @@ from pipeline.types import FloatArray
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["QueryCodes", "Sieve", "integer_products_are_exact", "quantised"]
+    Products = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    """Of ``int8[M, D]`` and ``int8[N, D]`` every row with every row: ``[M, N]``."""
+
+__all__ = ["QueryCodes", "Sieve", "exact_products", "quantised"]
 
 log = structlog.get_logger("tapetum.index")
 
@@ -35,6 +39,7 @@ WIDTHS = (
     32,
 )  # queries in one product: two cost about as much as eight, and the library plans each width anew
 _QUANTISED_AT_ONCE = 4096
+_WIDENED_AT_ONCE = 1 << 20  # numbers: 4 MB as float32; at 16 MB a product takes twice as long
 # Products and scales are rounded to float32; relative to the lengths of both vectors.
 ROUNDING = 1e-5
 
@@ -123,7 +128,9 @@ class Sieve:
         import torch
 
         codes, scales = self.tensors
-        products = torch._int_mm(queries, codes[rows].T)
+        multiply = exact_products(codes.shape[1])
+        assert multiply is not None  # noqa: S101  there would be no sieve
+        products = multiply(queries, codes[rows])
         start = 0
         for out in into:
             torch.mul(products[start : start + len(out)], scales[rows], out=out)
@@ -147,21 +154,70 @@ def lengths(vectors: FloatArray) -> FloatArray:
     return np.asarray(np.sqrt(np.einsum("nd,nd->n", vectors, vectors)), np.float32)
 
 
-@cache
-def integer_products_are_exact(dimension: int) -> bool:
-    """Whether this processor's int8 products are what integers give: some saturate on the way."""
-    try:
-        import torch
+def _integer_products(queries: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+    """``int32[M, N]``. Reads the codes once where the processor multiplies int8 (VNNI, AMX)."""
+    import torch
 
-        random = np.random.default_rng(0)
-        for width in WIDTHS:
-            one = random.integers(-127, 128, (width, dimension), dtype=np.int8)
-            other = random.integers(-127, 128, (64, dimension), dtype=np.int8)
-            one[0], other[:2] = 127, np.array([[127], [-127]], np.int8)
-            got = torch._int_mm(torch.from_numpy(one), torch.from_numpy(other).T).numpy()
-            if not np.array_equal(got, one.astype(np.int32) @ other.astype(np.int32).T):
-                raise RuntimeError("a product is not exact")
-    except (ImportError, AttributeError, RuntimeError) as error:
-        log.warning("no exact int8 products on this machine, searches read all vectors", reason=str(error)[:200])
-        return False
-    return True
+    return torch._int_mm(queries, codes.T)
+
+
+def _float_products(queries: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+    """``float32[M, N]``, some rows at a time, which a cache holds widened. Every sum below 2**24 is exact."""
+    import torch
+
+    count, dimension = codes.shape
+    factors, found = queries.float(), torch.empty((len(queries), count))
+    at_once = max(1, _WIDENED_AT_ONCE // dimension)
+    room = torch.empty((min(at_once, count), dimension))
+    for start in range(0, count, at_once):
+        some = codes[start : start + at_once]
+        widened = room[: len(some)].copy_(some)
+        torch.mm(factors, widened.T, out=found[:, start : start + len(some)])
+    return found
+
+
+@cache
+def exact_products(dimension: int) -> Products | None:
+    """The quicker way on this processor to multiply codes of a dimension as integers do; None if there is none.
+
+    Some processors saturate on the way; without int8 instructions torch takes three times as long for one query over
+    integers as over floats, and twenty times for 32.
+    """
+    took_s = {}
+    for products in (_integer_products, _float_products):
+        try:
+            _check(products, dimension)
+            took_s[products] = _seconds(products, dimension)
+        except (ImportError, AttributeError, RuntimeError) as error:
+            log.warning("int8 products", way=products.__name__.strip("_"), refused=str(error)[:200])
+    if not took_s:
+        log.warning("no exact int8 products on this machine, searches read all vectors")
+    return min(took_s, key=took_s.__getitem__, default=None)
+
+
+def _check(products: Products, dimension: int) -> None:
+    """Raises RuntimeError unless the products are what integers give."""
+    import torch
+
+    random = np.random.default_rng(0)
+    for width in WIDTHS:
+        one = random.integers(-127, 128, (width, dimension), dtype=np.int8)
+        other = random.integers(-127, 128, (64, dimension), dtype=np.int8)
+        one[0], other[:2] = 127, np.array([[127], [-127]], np.int8)
+        one[0, 0] = 126  # a sum that is odd: beyond 2**24 a float skips it
+        got = products(torch.from_numpy(one), torch.from_numpy(other)).numpy()
+        if not np.array_equal(got.astype(np.int64), one.astype(np.int64) @ other.astype(np.int64).T):
+            raise RuntimeError("a product is not exact")
+
+
+def _seconds(products: Products, dimension: int) -> float:
+    """Of processor time, for one query over a block: the least of some."""
+    import torch
+
+    query, codes = torch.ones((1, dimension), dtype=torch.int8), torch.ones((BLOCK_ROWS, dimension), dtype=torch.int8)
+    took_s = []
+    for _ in range(4):  # the first one plans
+        begun = time.thread_time()
+        products(query, codes)
+        took_s.append(time.thread_time() - begun)
+    return min(took_s)

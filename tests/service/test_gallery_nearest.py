@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 
 from models.types import Modality
-from service.gallery import GalleryFilter, VectorIndex, nearest, rows
+from service.gallery import GalleryFilter, VectorIndex, nearest, rows, sieve
 from service.gallery.rows import IndexRow
 from service.gallery.scan import Scan, Scanner
 from tests.support.tracklets import MODEL, tracklet_id
@@ -68,11 +69,12 @@ ASKED = {
 }
 
 
-@pytest.mark.parametrize("exact_products", [True, False])
+@pytest.mark.parametrize("products", [sieve._integer_products, sieve._float_products, None])
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_left_out(kind: str, exact_products: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_left_out(kind: str, products: sieve.Products | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """In float64 the found are as near as the nearest: equally near ones may change places, no others."""
-    monkeypatch.setattr(rows, "integer_products_are_exact", lambda _: exact_products)
+    for module in (rows, sieve):
+        monkeypatch.setattr(module, "exact_products", lambda _: products)
     vectors = KINDS[kind]()
     index = index_of(vectors)
     stored = vectors.astype("<f2").astype(np.float64)
@@ -88,6 +90,24 @@ def test_nothing_is_left_out(kind: str, exact_products: bool, monkeypatch: pytes
                 assert np.isin(found, numbers).all()
                 best = np.sort(truth[numbers])[::-1][:k]
                 np.testing.assert_allclose(truth[found], best, rtol=2e-6, atol=2e-6 * np.abs(truth).max())
+
+
+@pytest.mark.parametrize("dimension", [64, 1024])
+def test_products_in_floats_are_those_of_integers(dimension: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the rows do not fill the last part, and at both ends of the codes."""
+    monkeypatch.setattr(sieve, "_WIDENED_AT_ONCE", 10 * dimension)
+    random = np.random.default_rng(4)
+    queries, codes = (random.choice([-127, 126, 127], (n, dimension)).astype(np.int8) for n in (3, 57))
+    queries[0] = codes[0] = 127
+    found = sieve._float_products(torch.from_numpy(queries), torch.from_numpy(codes)).numpy()
+    np.testing.assert_array_equal(found.astype(np.int64), queries.astype(np.int64) @ codes.astype(np.int64).T)
+
+
+def test_a_way_that_is_not_exact_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Integers that saturate, and sums that a float cannot hold."""
+    monkeypatch.setattr(sieve, "_integer_products", lambda q, c: (q.int() @ c.int().T).clamp(-(2**15), 2**15 - 1))
+    assert sieve.exact_products.__wrapped__(64) is sieve._float_products
+    assert sieve.exact_products.__wrapped__(4096) is None
 
 
 def test_equal_vectors_come_in_the_order_of_their_ids() -> None:
