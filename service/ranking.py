@@ -19,6 +19,7 @@ __all__ = ["LEAST", "Band", "LightQuery", "Match", "Pair", "Ranker", "SearchErro
 
 MAX_K = 1000
 RERANKED = 300
+_LEAST_READ = 16  # records at once: what is left out is made up for
 NEIGHBOURS = RerankOptions(k1=10, k2=2, original_weight=0.5)
 """The paper's 20, 6 and 0.3 suit galleries with dozens of pictures of everybody; where a person has two sightings in a
 light, they put the right one first less often than the plain order does (docs/experiments.md)."""
@@ -95,16 +96,26 @@ class Ranker:
         parts = [replace(filters, modality=other) for other in wanted] if calibrated else [filters]
         depth = max(k, RERANKED) if rerank else k
         cosines: dict[str, list[tuple[LightQuery, float]]] = {}
+        orders: dict[str, float] = {}
         for query in queries:
             for part in parts:
+                light = part.modality if calibrated else None
                 hits = self._index.search(query.vector[None, :], depth, part)[0]
                 for one, cosine in zip(hits.ids, hits.cosines.tolist(), strict=True):
                     cosines.setdefault(one, []).append((query, cosine))
+                    order = self._order(query.modality, light, cosine)
+                    orders[one] = max(order, orders.get(one, order))
+        best = sorted(orders, key=orders.__getitem__, reverse=True)
         found: list[tuple[float, Match]] = []
         # The index may be a moment behind: what was erased or re-embedded meanwhile is not shown.
-        for one, record in self._gallery.get_many(list(cosines)).items():
-            if record.model_hash == self._index.model_hash and access.sees(record.camera_id) and not left_out(record):
-                scored = [(self._order(q, record, c, calibrated), self._match(record, c, q)) for q, c in cosines[one]]
+        while best and len(found) < depth:
+            count = max(depth - len(found), _LEAST_READ)
+            some, best = best[:count], best[count:]
+            for one, record in self._gallery.get_many(some).items():
+                if record.model_hash != self._index.model_hash or not access.sees(record.camera_id) or left_out(record):
+                    continue
+                light = record.modality if calibrated else None
+                scored = [(self._order(q.modality, light, c), self._match(record, c, q)) for q, c in cosines[one]]
                 found.append(max(scored, key=lambda pair: pair[0]))
         found.sort(key=lambda pair: -pair[0])
         matches = [match for _, match in found]
@@ -118,8 +129,9 @@ class Ranker:
         curve = self._calibration.of(one, other) if self._calibration else None
         return curve.log_odds(cosine) if curve else None
 
-    def _order(self, query: LightQuery, record: TrackletRecord, cosine: float, calibrated: bool) -> float:
-        odds = self._log_odds(query.modality, record.modality, cosine) if calibrated else None
+    def _order(self, query: Modality, found: Modality | None, cosine: float) -> float:
+        """The higher, the likelier; None for a light where only cosines compare."""
+        odds = self._log_odds(query, found, cosine) if found is not None else None
         return cosine if odds is None else odds
 
     def _match(self, record: TrackletRecord, cosine: float, query: LightQuery) -> Match:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
@@ -27,8 +27,10 @@ class Records:
     """Stands for the gallery: records by id, without a server."""
 
     known: dict[str, TrackletRecord]
+    read: list[int] = field(default_factory=list)  # how many, each time
 
     def get_many(self, ids: Sequence[str]) -> dict[str, TrackletRecord]:
+        self.read.append(len(ids))
         return {one: self.known[one] for one in ids if one in self.known}
 
 
@@ -62,7 +64,7 @@ def records() -> list[TrackletRecord]:
     return made
 
 
-def _ranker(records: list[TrackletRecord], calibration: Calibration | None) -> Ranker:
+def _ranker(records: list[TrackletRecord], calibration: Calibration | None, gallery: Records | None = None) -> Ranker:
     index = VectorIndex(DIM, MODEL_HASH)
     index.upsert(
         [
@@ -70,7 +72,7 @@ def _ranker(records: list[TrackletRecord], calibration: Calibration | None) -> R
             for r in records
         ]
     )
-    return Ranker(Records({r.id: r for r in records}), index, calibration)  # type: ignore[arg-type]
+    return Ranker(gallery or Records({r.id: r for r in records}), index, calibration)  # type: ignore[arg-type]
 
 
 def _ask(records: list[TrackletRecord], examples: list[int], k: int, **options: object) -> list[Match]:
@@ -139,3 +141,21 @@ def test_opposite_examples_of_one_light_are_no_query(records: list[TrackletRecor
     with pytest.raises(SearchError, match="opposite"):
         light_queries([vector, -vector], [DAY, DAY])
     assert len(light_queries([vector, -vector], [DAY, NIGHT])) == 2
+
+
+def test_no_more_records_are_read_than_are_answered(records: list[TrackletRecord]) -> None:
+    """Though each light was searched as deep; what is left out, or erased meanwhile, is made up for."""
+    gallery = Records({r.id: r for r in records})
+    queries = light_queries([r.vector for r in records[:1]], [DAY])
+    ranker = _ranker(records, CALIBRATION, gallery)
+    every = ranker.ranked(queries, 120, GalleryFilter(), EVERYTHING)
+    assert {match.record.modality for match in every[:30]} == {DAY, NIGHT}
+    gallery.read.clear()
+    assert ranker.ranked(queries, 30, GalleryFilter(), EVERYTHING) == every[:30]
+    assert gallery.read == [30]
+    gallery.read.clear()
+    del gallery.known[every[0].record.id]
+    away = {match.record.id for match in every[1:6]}
+    others = ranker.ranked(queries, 30, GalleryFilter(), EVERYTHING, left_out=lambda r: r.id in away)
+    assert [match.record for match in others] == [match.record for match in every[6:36]]
+    assert gallery.read == [30, 16]
