@@ -16,8 +16,8 @@ would have been without it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from ulid import ULID
@@ -72,6 +72,8 @@ class SearchState:
         since: what came since the answer.
         other_model: the index has another model's vectors than the answer.
         scope_widened: the account sees cameras now that the answer is not about.
+        at_hand: records that an answer of this moment has read already, so that its matches need no second reading. Not
+            for later: what is erased meanwhile is in them.
     """
 
     search: StoredSearch
@@ -83,6 +85,7 @@ class SearchState:
     since: Since
     other_model: bool
     scope_widened: bool
+    at_hand: Mapping[str, TrackletRecord] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def gallery_changed(self) -> bool:
@@ -241,11 +244,14 @@ class Searches:
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def state(self, search: StoredSearch, model_hash: str | None, access: Access) -> SearchState:
+    def state(
+        self, search: StoredSearch, model_hash: str | None, access: Access, outcome: SearchOutcome | None = None
+    ) -> SearchState:
         """The search as an account may see it now.
 
         Args:
             model_hash: of the index; None while it is loading.
+            outcome: where the search was answered just now.
         """
         question, answer = search.question, search.answer
         in_scope = [r for r in answer.ranked if access.sees(r.camera_id)]
@@ -266,11 +272,19 @@ class Searches:
             since=replace(since, new=since.new - known) if since.new is not None else since,
             other_model=model_hash is not None and model_hash != answer.model_hash,
             scope_widened=answer.scope is not None and (access.cameras is None or not access.cameras <= answer.scope),
+            at_hand={match.record.id: match.record for match in outcome.matches} if outcome is not None else {},
         )
 
-    def matches(self, ranked: Sequence[Ranked], first: int) -> list[Match]:
-        """Some places of a state's ranking with their records, the first of which has the rank `first`."""
-        records = self._gallery.get_many([one.tracklet_id for one in ranked])
+    def matches(
+        self, ranked: Sequence[Ranked], first: int, at_hand: Mapping[str, TrackletRecord] | None = None
+    ) -> list[Match]:
+        """Some places of a state's ranking with their records, the first of which has the rank `first`.
+
+        Args:
+            at_hand: the state's, where it is of this moment.
+        """
+        records = dict(at_hand or {})
+        records |= self._gallery.get_many([one.tracklet_id for one in ranked if one.tracklet_id not in records])
         return [
             Match(rank, records[one.tracklet_id], one.cosine, one.pair, one.probability, band(one.probability))
             for rank, one in enumerate(ranked, start=first)

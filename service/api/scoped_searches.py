@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.gallery import TrackletRecord
 from service.problems import ProblemError
-from service.search import MAX_EXAMPLES, Example, Match, ModelMismatch, SearchError, UnknownExample
+from service.search import MAX_EXAMPLES, Example, Match, ModelMismatch, SearchError, SearchOutcome, UnknownExample
 from service.search_store import Question, Ranked, StoredSearch, Verdict, VerdictKind
 from service.searches import KeyTaken, NotInAnswer, SearchGone, SearchState, TooManyVerdicts
 from service.security.access import Access, Permission
@@ -78,7 +78,7 @@ class ScopedSearches:
                 search = searches.keep(search)
             elif not self._owned(search):
                 raise KeyTaken("This Idempotency-Key was used before.")
-        return self._state(search)
+        return self._state(search, outcome)
 
     def own(self) -> list[StoredSearch]:
         """Newest first."""
@@ -122,7 +122,7 @@ class ScopedSearches:
         with search_problems(), recorded(self.services.audit, "search.refresh", self.scoped.trail, **told):
             outcome = self.services.searches.refresh(search, searcher, position, self._access)
         self.scoped.metrics.observe_search(outcome.took_s)
-        return self.get(search_id)
+        return self._state(self._find(search_id), outcome)
 
     def judge(self, search_id: str, tracklet_id: str, kind: VerdictKind | None) -> SearchState:
         """Say what one thinks of a match, or (None) take it back; ranked anew at once. The same again is nothing."""
@@ -138,7 +138,7 @@ class ScopedSearches:
             with recorded(self.services.audit, "search.feedback", trail, **told):
                 outcome = searches.judge(search, tracklet_id, verdict, searcher, position, self._access)
         self.scoped.metrics.observe_search(outcome.took_s)
-        return self.get(search_id)
+        return self._state(self._find(search_id), outcome)
 
     def vary(self, search_id: str, question: Question) -> SearchState:
         """Ask another question in the place of a search, and take over what was thought of its matches.
@@ -160,9 +160,11 @@ class ScopedSearches:
                 state = self.judge(state.search.id, one, kind)
         return state
 
-    def matches(self, ranked: Sequence[Ranked], first: int) -> list[Match]:
-        """Some places of a state's ranking; the first of them has the rank `first`."""
-        return self.services.searches.matches(ranked, first)
+    def matches(
+        self, ranked: Sequence[Ranked], first: int, at_hand: Mapping[str, TrackletRecord] | None = None
+    ) -> list[Match]:
+        """See `Searches.matches`."""
+        return self.services.searches.matches(ranked, first, at_hand)
 
     @property
     def _access(self) -> Access:
@@ -181,9 +183,9 @@ class ScopedSearches:
     def _born(self) -> datetime:
         return self.services.accounts.born(self._access.account)
 
-    def _state(self, search: StoredSearch) -> SearchState:
+    def _state(self, search: StoredSearch, outcome: SearchOutcome | None = None) -> SearchState:
         searcher = self.services.searcher
-        return self.services.searches.state(search, searcher.model_hash if searcher else None, self._access)
+        return self.services.searches.state(search, searcher.model_hash if searcher else None, self._access, outcome)
 
     def _position(self) -> str:
         """What the index had read of the gallery's changes at least; asked before the index is."""

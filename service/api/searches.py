@@ -218,7 +218,7 @@ def _page(scoped: Scoped, state: SearchState, limit: int, cursor: str | None = N
         rerank=question.rerank,
         model_hash=search.answer.model_hash,
         total=len(state.ranked),
-        matches=[match_shown(match, names) for match in scoped.searches.matches(places, first + 1)],
+        matches=[match_shown(match, names) for match in scoped.searches.matches(places, first + 1, state.at_hand)],
         next_cursor=_written(search.answer.revision, places[-1].tracklet_id) if more else None,
         feedback=[
             Feedback(

@@ -233,6 +233,26 @@ def test_without_its_examples_a_search_can_be_read_but_not_asked_again(
 # -- whose -----------------------------------------------------------------------------------------
 
 
+def test_an_answers_records_are_read_once(
+    world: World, api: TestClient, records: list[TrackletRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    gallery = world.services.gallery
+    ask = gallery.get_many
+    monkeypatch.setattr(gallery, "get_many", lambda ids: (read.extend(ids), ask(ids))[1])
+    made = _make(api, records[0])
+    answered = [match["tracklet"]["id"] for match in made["matches"]]
+    assert len(answered) == 23
+    assert sorted(read.count(one) for one in answered) == [1] * 23
+    read.clear()
+    judged = _judge(api, made["id"], answered[0], "confirm")
+    left = [match["tracklet"]["id"] for match in judged["matches"]]
+    assert [read.count(one) for one in left] == [1] * 22
+    read.clear()
+    assert [match["tracklet"]["id"] for match in _get(api, made["id"])["matches"]] == left
+    assert [read.count(one) for one in left] == [1] * 22  # later they are read anew
+
+
 def test_another_accounts_search_is_not_there(world: World, api: TestClient, records: list[TrackletRecord]) -> None:
     made = _make(api, records[0])
     tracklet = _ids(made)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -189,7 +190,8 @@ class SearchPage:
 
     def _seen(self, state: SearchState) -> tuple[SearchState, list[Match]]:
         """A search with those of its matches that are shown: read at once, so that the page is drawn once."""
-        return state, self._desk.scoped.searches.matches(state.ranked[: None if self._by else self._shown], 1)
+        shown = state.ranked[: None if self._by else self._shown]
+        return replace(state, at_hand={}), self._desk.scoped.searches.matches(shown, 1, state.at_hand)
 
     def _draw(self, state: SearchState, matches: list[Match]) -> None:
         self._state, self._matches = state, matches
