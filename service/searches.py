@@ -275,6 +275,11 @@ class Searches:
             at_hand={match.record.id: match.record for match in outcome.matches} if outcome is not None else {},
         )
 
+    def judged(self, search: StoredSearch, access: Access) -> dict[str, tuple[TrackletRecord, VerdictKind]]:
+        """What a state tells of verdicts, by sighting; nothing else is read."""
+        seen = self._seen(search.verdicts, access) if search.verdicts else {}
+        return {one: (record, search.verdicts[one].kind) for one, record in seen.items()}
+
     def matches(
         self, ranked: Sequence[Ranked], first: int, at_hand: Mapping[str, TrackletRecord] | None = None
     ) -> list[Match]:

@@ -147,7 +147,7 @@ class ScopedSearches:
         judged alike; the rest is not asked about any more.
         """
         search = self._find(search_id)
-        judged = {r.id: (r, verdict.kind) for r, verdict in self._state(search).judged}
+        judged = self.services.searches.judged(search, self._access)
         outside = [
             Example(tracklet_id=one)
             for one, (record, kind) in judged.items()
