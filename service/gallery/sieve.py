@@ -1,8 +1,8 @@
 """Int8 codes beside the vectors: a scan of half the bytes that says which rows may be among the best.
 
 Nothing is lost by it. A row ``x`` is kept as ``s * c + e``: a scale, int8 codes, and what they leave out, whose
-length is known. For a query ``q = t * d + f``, quantised alike, the scan gives ``s * t * (c . d)``, computed in
-integers, which differs from ``q . x`` by at most ``|e| * |q| + |f| * |s * c|``. So every row is known to within that
+length is known. For a query ``q = t * d + f``, quantised alike, the scan gives ``s * t * (c . d)``, computed
+exactly, which differs from ``q . x`` by at most ``|e| * |q| + |f| * |s * c|``. So every row is known to within that
 much, and those that could be among the best are looked at again in full.
 """
 
@@ -197,7 +197,7 @@ def exact_products(dimension: int) -> Products | None:
             _check(products, dimension)
             took_s[products] = _seconds(products, dimension)
         except (ImportError, AttributeError, RuntimeError) as error:
-            log.warning("int8 products", way=products.__name__.strip("_"), refused=str(error)[:200])
+            log.info("a way to multiply int8 codes is left out", way=products.__name__.strip("_"), reason=str(error)[:200])
     if not took_s:
         log.warning("no exact int8 products on this machine, searches read all vectors")
     return min(took_s, key=took_s.__getitem__, default=None)
