@@ -197,7 +197,8 @@ def exact_products(dimension: int) -> Products | None:
             _check(products, dimension)
             took_s[products] = _seconds(products, dimension)
         except (ImportError, AttributeError, RuntimeError) as error:
-            log.info("a way to multiply int8 codes is left out", way=products.__name__.strip("_"), reason=str(error)[:200])
+            name = products.__name__.strip("_")
+            log.info("a way to multiply int8 codes is left out", way=name, reason=str(error)[:200])
     if not took_s:
         log.warning("no exact int8 products on this machine, searches read all vectors")
     return min(took_s, key=took_s.__getitem__, default=None)
