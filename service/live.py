@@ -25,6 +25,7 @@ import structlog
 from models.types import Modality
 from pipeline.camera import LiveBox
 from pipeline.types import Image
+from service import tasks
 
 __all__ = ["LiveFrame", "LiveHub", "RedisLiveView", "draw_boxes"]
 
@@ -116,9 +117,7 @@ class LiveHub:
     async def close(self) -> None:
         """End the subscription. Viewers that still wait are not served any more."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await tasks.end(self._task)
             self._task = None
 
     async def _read_for_ever(self) -> None:

@@ -11,6 +11,7 @@ import redis
 import redis.asyncio
 import structlog
 
+from service import tasks
 from service.alerts import keys
 from service.gallery.feed import entries_of
 
@@ -47,9 +48,7 @@ class AlertBell:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await tasks.end(self._task)
             self._task = None
 
     async def _watch(self) -> None:
