@@ -95,30 +95,29 @@ class Ranker:
         calibrated = all(self._log_odds(q.modality, other, 0.0) is not None for q in queries for other in wanted)
         parts = [replace(filters, modality=other) for other in wanted] if calibrated else [filters]
         depth = max(k, RERANKED) if rerank else k
-        cosines: dict[str, list[tuple[LightQuery, float]]] = {}
-        orders: dict[str, float] = {}
+        best: dict[str, tuple[float, float, LightQuery]] = {}  # by id: order, cosine, and to which query
         for query in queries:
             for part in parts:
                 light = part.modality if calibrated else None
                 hits = self._index.search(query.vector[None, :], depth, part)[0]
                 for one, cosine in zip(hits.ids, hits.cosines.tolist(), strict=True):
-                    cosines.setdefault(one, []).append((query, cosine))
                     order = self._order(query.modality, light, cosine)
-                    orders[one] = max(order, orders.get(one, order))
-        best = sorted(orders, key=orders.__getitem__, reverse=True)
-        found: list[tuple[float, Match]] = []
+                    if one not in best or order > best[one][0]:
+                        best[one] = order, cosine, query
+        waiting = sorted(best, key=lambda one: best[one][0], reverse=True)
+        matches: list[Match] = []
         # The index may be a moment behind: what was erased or re-embedded meanwhile is not shown.
-        while best and len(found) < depth:
-            count = max(depth - len(found), _LEAST_READ)
-            some, best = best[:count], best[count:]
+        while waiting and len(matches) < depth:
+            count = max(depth - len(matches), _LEAST_READ)
+            some, waiting = waiting[:count], waiting[count:]
             for one, record in self._gallery.get_many(some).items():
-                if record.model_hash != self._index.model_hash or not access.sees(record.camera_id) or left_out(record):
-                    continue
-                light = record.modality if calibrated else None
-                scored = [(self._order(q.modality, light, c), self._match(record, c, q)) for q, c in cosines[one]]
-                found.append(max(scored, key=lambda pair: pair[0]))
-        found.sort(key=lambda pair: -pair[0])
-        matches = [match for _, match in found]
+                if (
+                    record.model_hash == self._index.model_hash
+                    and access.sees(record.camera_id)
+                    and not left_out(record)
+                ):
+                    _, cosine, query = best[one]
+                    matches.append(self._match(record, cosine, query))
         if rerank:
             matches = [*_reranked(queries, matches[:RERANKED]), *matches[RERANKED:]]
         if least is not None:

@@ -212,10 +212,9 @@ class Searches:
     def _outcome(self, search: StoredSearch, searcher: Searcher, access: Access) -> SearchOutcome:
         """What examples, verdicts and gallery give now. Examples that are gone are no longer asked with."""
         question = search.question
-        judged = self._seen(search.verdicts, access)
-        kinds = {one: search.verdicts[one].kind for one in judged}
-        confirmed = [judged[one] for one, kind in kinds.items() if kind is VerdictKind.CONFIRM]
-        rejected = [judged[one] for one, kind in kinds.items() if kind is VerdictKind.REJECT]
+        judged = self.judged(search, access).values()
+        confirmed = [record for record, kind in judged if kind is VerdictKind.CONFIRM]
+        rejected = [record for record, kind in judged if kind is VerdictKind.REJECT]
         seen = self._seen([e.tracklet_id for e in question.examples if e.tracklet_id is not None], access)
         there = [e for e in question.examples if e.tracklet_id in seen]
         examples = searcher.resolve(there, access) if there else []
@@ -277,7 +276,7 @@ class Searches:
 
     def judged(self, search: StoredSearch, access: Access) -> dict[str, tuple[TrackletRecord, VerdictKind]]:
         """What a state tells of verdicts, by sighting; nothing else is read."""
-        seen = self._seen(search.verdicts, access) if search.verdicts else {}
+        seen = self._seen(search.verdicts, access)
         return {one: (record, search.verdicts[one].kind) for one, record in seen.items()}
 
     def matches(

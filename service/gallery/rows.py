@@ -127,7 +127,8 @@ class Segment:
         order = columns.order()
         index, memory = _room(*vectors.shape)
         np.take(vectors, order, axis=0, out=memory)
-        sieve = Sieve.of(memory) if exact_products(vectors.shape[1]) else None
+        multiply = exact_products(vectors.shape[1])
+        sieve = Sieve.of(memory, multiply) if multiply is not None else None
         columns = columns.take(order)
         return cls(serial, columns, Runs.of(columns), memory, np.ones(len(order), bool), sieve, index)
 

@@ -68,6 +68,7 @@ class Sieve:
     Attributes:
         codes: ``int8[N, D]``.
         scales: ``float32[N]``.
+        multiply: what `exact_products` gave.
         tensors: codes and scales as torch sees them.
         errors: ``float32[N]``, lengths of what the codes leave out.
         reach: no row is longer, neither as it came nor as its codes say.
@@ -77,10 +78,11 @@ class Sieve:
     scales: FloatArray
     errors: FloatArray
     reach: float
+    multiply: Products = field(repr=False)
     tensors: tuple[torch.Tensor, torch.Tensor] = field(repr=False)
 
     @classmethod
-    def of(cls, vectors: npt.NDArray[np.float16]) -> Sieve:
+    def of(cls, vectors: npt.NDArray[np.float16], multiply: Products) -> Sieve:
         """Of rows ``float16[N, D]``."""
         count, dimension = vectors.shape
         codes, scales, errors = np.empty((count, dimension), np.int8), np.empty(count, "f4"), np.empty(count, "f4")
@@ -90,7 +92,7 @@ class Sieve:
             rows = vectors[some].astype(np.float32)
             codes[some], scales[some], errors[some] = quantised(rows)
             reach = max(reach, float((lengths(rows) + errors[some]).max()))
-        return cls._over(codes, scales, errors, reach)
+        return cls._over(codes, scales, errors, reach, multiply)
 
     @classmethod
     def joined(cls, parts: Sequence[tuple[Sieve, npt.NDArray[np.int64]]], order: npt.NDArray[np.int64]) -> Sieve:
@@ -104,14 +106,15 @@ class Sieve:
             start += len(rows)
         scales = np.concatenate([sieve.scales[rows] for sieve, rows in parts])[order]
         errors = np.concatenate([sieve.errors[rows] for sieve, rows in parts])[order]
-        return cls._over(codes, scales, errors, max(sieve.reach for sieve, _ in parts))
+        reach = max(sieve.reach for sieve, _ in parts)
+        return cls._over(codes, scales, errors, reach, parts[0][0].multiply)
 
     @classmethod
-    def _over(cls, codes: Int8Array, scales: FloatArray, errors: FloatArray, reach: float) -> Sieve:
+    def _over(cls, codes: Int8Array, scales: FloatArray, errors: FloatArray, reach: float, multiply: Products) -> Sieve:
         import torch
 
         tensors = torch.from_numpy(codes), torch.from_numpy(scales)
-        return cls(codes, scales, errors, reach, tensors)
+        return cls(codes, scales, errors, reach, multiply, tensors)
 
     @property
     def nbytes(self) -> int:
@@ -131,9 +134,7 @@ class Sieve:
         import torch
 
         codes, scales = self.tensors
-        multiply = exact_products(codes.shape[1])
-        assert multiply is not None  # noqa: S101  there would be no sieve
-        products = multiply(queries, codes[rows])
+        products = self.multiply(queries, codes[rows])
         start = 0
         for out in into:
             torch.mul(products[start : start + len(out)], scales[rows], out=out)

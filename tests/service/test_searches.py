@@ -230,9 +230,6 @@ def test_without_its_examples_a_search_can_be_read_but_not_asked_again(
     assert again["revision"] == 2
 
 
-# -- whose -----------------------------------------------------------------------------------------
-
-
 def test_an_answers_records_are_read_once(
     world: World, api: TestClient, records: list[TrackletRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +248,9 @@ def test_an_answers_records_are_read_once(
     read.clear()
     assert [match["tracklet"]["id"] for match in _get(api, made["id"])["matches"]] == left
     assert [read.count(one) for one in left] == [1] * 22  # later they are read anew
+
+
+# -- whose -----------------------------------------------------------------------------------------
 
 
 def test_another_accounts_search_is_not_there(world: World, api: TestClient, records: list[TrackletRecord]) -> None:
