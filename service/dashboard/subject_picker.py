@@ -41,8 +41,12 @@ async def choose_subject(desk: Desk, title: str, *, without: Collection[str]) ->
         with ui.element("div").classes("tp-line"):
             quiet(strings.CANCEL, lambda: dialog.submit(None))
 
+    shown: list[KnownSubject] = []
+
     async def look() -> None:
-        wanted = named(str(typed.value or ""))
+        nonlocal shown
+        asked = typed.value
+        wanted = named(str(asked or ""))
         try:
             known = await desk.ask(
                 lambda: desk.scoped.subject_views.find(lambda s: s.id not in without and wanted(s), AT_ONCE)
@@ -51,12 +55,14 @@ async def choose_subject(desk: Desk, title: str, *, without: Collection[str]) ->
             known, problem = [], str(error)
         else:
             problem = "" if known else strings.NO_SUCH_SUBJECT.format(count=MOST_LOOKED_AT)
-        if dialog.is_deleted:
+        if dialog.is_deleted or typed.value != asked:  # more was typed: that answer is on its way
             return
-        found.clear()
-        with found:
-            for one in known:
-                _choice(one, partial(dialog.submit, one.subject))
+        if known != shown:  # a button that stays can be clicked while an answer comes
+            shown = known
+            found.clear()
+            with found:
+                for one in known:
+                    _choice(one, partial(dialog.submit, one.subject))
         told.text = strings.FIRST_SUBJECTS.format(count=AT_ONCE) if len(known) == AT_ONCE else problem
 
     typed.on_value_change(look)

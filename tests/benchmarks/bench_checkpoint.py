@@ -8,8 +8,9 @@ Every network runs as it is used: checkpoints by the product's own embedder, an 
 architecture. A tracklet's vector is the mean of its frames' where a network knows pictures only. Released networks
 are also shown with the mean of each light taken off, which is free and helps them across the lights.
 
-Real video has no identities, so each track of ``--detections`` (MOTChallenge text, as ``tapetum track`` writes it) is
-cut into halves: the first half asks for the second. ``grey`` asks with the picture's luminance as an infrared one.
+Real people are those of OpenCV's `vtest.avi`, see `tests.support.street`: the tracks of ``--detections``
+(MOTChallenge text, as ``tapetum track`` writes it) are cut into halves. First halves ask for second halves, and every
+half for the same person's other tracks. ``grey`` asks with the picture's luminance as an infrared one.
 """
 
 from __future__ import annotations
@@ -36,13 +37,12 @@ from models.evaluation.calibration import check_calibration
 from models.preprocessing import Image
 from models.types import Modality
 from pipeline.embed import load_embedder, sample_evenly
-from pipeline.sources import iter_frames
 from service.settings import Settings
+from tests.support.street import Halves, in_grey, street_halves
 
 Vectors = npt.NDArray[np.float32]
 Embed = Callable[[Sequence[Sequence[Image]], Modality], Vectors]
 FRAMES = 6
-HALF_FRAMES = 12  # of a half of a real track, at least
 STEP = 48  # tracklets at a time
 
 
@@ -175,46 +175,26 @@ def rendered(world: Path, most_people: int | None, frames: int) -> Tracklets:
     )
 
 
-def real_halves(video: Path, detections: Path, *, grey: bool) -> Tracklets:
-    """Halves of the tracks of a real video as two cameras: 1 asks (in grey as infrared, if so), 2 is asked."""
-    boxes: dict[int, list[tuple[int, tuple[int, int, int, int]]]] = defaultdict(list)
-    for line in detections.read_text().split("\n"):
-        if line.strip():
-            frame, track, x, y, width, height = (float(value) for value in line.split(",")[:6])
-            corners = (round(x), round(y), round(x + width), round(y + height))
-            boxes[int(frame)].append((int(track), corners))
-    crops: dict[int, list[Image]] = defaultdict(list)
-    for number, frame in enumerate(iter_frames(video), start=1):
-        for track, (x1, y1, x2, y2) in boxes.get(number, ()):
-            crop = frame.image[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)]
-            if min(crop.shape[:2]) >= 16:
-                crops[track].append(crop.copy())
-    kept = {track: own for track, own in crops.items() if len(own) >= 2 * HALF_FRAMES}
-    tracklets = Tracklets([], np.repeat(sorted(kept), 2).astype(np.int64), np.tile([1, 2], len(kept)), [])
-    for track in sorted(kept):
-        half = len(kept[track]) // 2
-        asking, asked = kept[track][:half], kept[track][half:]
-        if grey:
-            asking = [cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR) for crop in asking]
-        for clip in (asking, asked):
-            tracklets.clips.append([clip[i] for i in sample_evenly(len(clip), FRAMES)])
-        tracklets.lights.extend([Modality.INFRARED if grey else Modality.VISIBLE, Modality.VISIBLE])
-    return tracklets
+def street(halves: Halves) -> Tracklets:
+    """Each half in colour and once more in grey, as an infrared camera's."""
+    clips = halves.clips + in_grey(halves.clips)
+    lights = [light for light in Modality for _ in halves.clips]
+    return Tracklets(clips, np.tile(halves.people, 2), np.tile(halves.tracks, 2), lights)
 
 
-def judge_halves(vectors: Vectors, tracklets: Tracklets) -> dict[str, float]:
-    """First halves among second halves."""
-    asking, asked = np.flatnonzero(tracklets.cameras == 1), np.flatnonzero(tracklets.cameras == 2)
-    result = evaluate(
-        "hitsz-vcm",
-        vectors[asking],
-        vectors[asked],
-        tracklets.identities[asking],
-        tracklets.identities[asked],
-        tracklets.cameras[asking],
-        tracklets.cameras[asked],
-    )
-    return {"rank1": result.rank[1], "map": result.map}
+def judge_street(vectors: Vectors, halves: Halves) -> dict[str, dict[str, float]]:
+    """First halves among second halves, and every half among those of other tracks, in colour and where grey asks."""
+    colour, grey = np.split(vectors, 2)
+    first, second, people = halves.first(), halves.second(), halves.people
+    found = {}
+    for asks, asking in (("", colour), (", grey asks", grey)):
+        once = evaluate(
+            "hitsz-vcm", asking[first], colour[second], people[first], people[second], 0 * first, 0 * second + 1
+        )
+        again = evaluate("hitsz-vcm", asking, colour, people, people, halves.tracks, halves.tracks)
+        for name, result in (("halves", once), ("other tracks", again)):
+            found[f"{name}{asks}"] = {"rank1": result.rank[1], "map": result.map}
+    return found
 
 
 def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
@@ -250,36 +230,35 @@ def main() -> int:
         for name, embed in released
         for centred in (False, True)
     ]
-    sets = {"rendered": rendered(chosen.world, chosen.people, chosen.frames)}
+    world, halves = rendered(chosen.world, chosen.people, chosen.frames), None
     if chosen.video is not None and chosen.detections is not None:
-        for grey in (False, True):
-            sets["real, grey asks" if grey else "real"] = real_halves(chosen.video, chosen.detections, grey=grey)
+        halves = street_halves(chosen.video, chosen.detections, frames=chosen.frames)
     results: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
     errors: dict[str, dict[str, float]] = {}
     for contender in contenders:
-        for name, tracklets in sets.items():
-            vectors = vectors_of(contender, tracklets)
-            if name != "rendered":
-                results[contender.name][name] = judge_halves(vectors, tracklets)
-                continue
-            results[contender.name].update(judge(vectors, tracklets))
-            path = Path(contender.name)
-            if path in paths:
-                checks = check_calibration(
-                    load_checkpoint(path).calibration,
-                    vectors,
-                    tracklets.identities,
-                    tracklets.cameras,
-                    tracklets.lights,
-                    generator=np.random.default_rng(0),
-                )
-                errors[contender.name] = {pair: check.error for pair, check in checks.items()}
+        vectors = vectors_of(contender, world)
+        results[contender.name].update(judge(vectors, world))
+        if halves is not None:
+            results[contender.name].update(judge_street(vectors_of(contender, street(halves)), halves))
+        path = Path(contender.name)
+        if path in paths:
+            checks = check_calibration(
+                load_checkpoint(path).calibration,
+                vectors,
+                world.identities,
+                world.cameras,
+                world.lights,
+                generator=np.random.default_rng(0),
+            )
+            errors[contender.name] = {pair: check.error for pair, check in checks.items()}
         print(f"{contender.name}: {dict(results[contender.name])}", file=sys.stderr, flush=True)
     print(table(results))
     for name, found in errors.items():
         print(f"\nexpected calibration error, {name}: " + ", ".join(f"{p} {e:.3f}" for p, e in found.items()))
     if chosen.json is not None:
-        counts: dict[str, Any] = {name: len(set(t.identities.tolist())) for name, t in sets.items()}
+        counts: dict[str, Any] = {"rendered": len(set(world.identities.tolist()))}
+        if halves is not None:
+            counts |= {"real": len(set(halves.people.tolist())), "real tracks": len(set(halves.tracks.tolist()))}
         chosen.json.write_text(json.dumps({"results": results, "calibration": errors, "people": counts}, indent=2))
     return 0
 
