@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.commands.console import configure_logging, fail, print_json, progress_line
+from service.memory import keep_large_blocks
 from service.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def evaluate(
         chosen = _trial(loaded, dataset, trial)
         data = open_dataset(dataset, root, **chosen)
         trials(data.protocol, data.test, options, queries=data.queries)  # what cannot be judged is not embedded either
+        keep_large_blocks()
         with progress_line() as progress:
             length = frames or _frames(loaded, data)
             vectors = _vectors(

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from service.commands.console import configure_logging, fail, print_json, progress_line
+from service.memory import keep_large_blocks
 from service.settings import load_settings
 
 __all__ = ["register"]
@@ -76,6 +77,7 @@ def train(
         if out is None:
             fail("expected a folder for what comes out: --out FOLDER")
         _use_cores(threads, workers)
+        keep_large_blocks()
         with progress_line() as show, _asked_to_stop() as stop:
             result = run_training(
                 chosen,

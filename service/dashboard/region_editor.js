@@ -3,7 +3,7 @@
 export default {
   template: `
     <div class="tp-regions">
-      <div ref="frame" class="tp-region-frame" @click="add" @pointermove="move" @pointerup="moving = null"
+      <div ref="frame" class="tp-region-frame" @click="add" @pointerdown="moved = false" @pointermove="move" @pointerup="moving = null"
            :style="{ aspectRatio: ratio, maxWidth: 'calc(44vh * (' + ratio + '))' }">
         <img v-if="picture" :src="picture" :alt="strings.picture" @load="measure" draggable="false">
         <svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">
@@ -85,13 +85,12 @@ export default {
       return [part(event.clientX, frame.left, frame.width), part(event.clientY, frame.top, frame.height)];
     },
     add(event) {
-      if (this.moved) return void (this.moved = false); // the click that ends a drag
+      if (this.moved) return; // the click that ends a drag; a finger's drag ends without one
       this.keep();
       this.draft.push(this.at(event));
     },
     corner(n, at) {
       if (!this.moved && n === this.regions.length && at === 0 && this.draft.length > 2) this.finish();
-      this.moved = false;
     },
     finish() {
       this.keep();
@@ -100,7 +99,6 @@ export default {
     },
     hold(n, at) {
       this.moving = [n, at];
-      this.moved = false;
     },
     move(event) {
       if (!this.moving) return;

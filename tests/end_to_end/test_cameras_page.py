@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, Position, expect
-from support.browsing import EIGHT_S, log_in, make, serious, shoot
+from support.browsing import EIGHT_S, log_in, make, serious, settled, shoot
 
 # Of the buttons in it axe takes the dimmed page for the ground; they look as on every page, where it sees them right.
 DRAWING = {"include": [[".tp-regions"]], "exclude": [[".tp-regions .q-btn"]]}
@@ -68,11 +68,7 @@ def test_regions_are_drawn_on_the_picture_and_written_as_numbers(page: Page, add
     expect(picture).to_be_visible(timeout=20_000)
     assert picture.evaluate("i => i.decode().then(() => i.naturalWidth)") == 320
     frame = page.locator(".tp-region-frame")
-    box, before = picture.bounding_box(), None
-    while box != before:  # the dialog grows as it opens
-        page.wait_for_timeout(400)
-        box, before = picture.bounding_box(), box
-    assert box is not None
+    box = settled(picture)
     assert abs(box["width"] / box["height"] - 320 / 240) < 0.01
     width, height = box["width"], box["height"]
 

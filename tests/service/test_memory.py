@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's heaps")
+
 PROGRAM = """
 import ctypes, sys, threading
 from service.memory import keep_heap_level
@@ -37,7 +39,43 @@ def heaps(how: str) -> int:
     return len(re.findall("<heap nr", told.stdout))
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's heaps")
+BATCHES = """
+import ctypes, resource, sys
+from service.memory import keep_large_blocks
+
+if sys.argv[1] == "keep":
+    keep_large_blocks()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes, libc.memset.argtypes = [ctypes.c_void_p], [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+
+def batch():
+    blocks = [libc.malloc(40 << 20) for _ in range(3)]
+    for block in blocks:
+        libc.memset(block, 1, 40 << 20)
+    for block in blocks:
+        libc.free(block)
+
+batch()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    batch()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def page_faults(how: str) -> int:
+    told = subprocess.run([sys.executable, "-c", BATCHES, how], capture_output=True, text=True, timeout=60, check=True)
+    return int(told.stdout)
+
+
+@glibc
+def test_what_a_batch_took_is_there_for_the_next() -> None:
+    assert page_faults("as it comes") > 300
+    assert page_faults("keep") < 30
+
+
+@glibc
 def test_threads_share_two_heaps() -> None:
     assert heaps("as it comes") > 2
     assert heaps("level") == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import APIRequestContext, BrowserContext, Page
+from playwright.sync_api import APIRequestContext, BrowserContext, FloatRect, Locator, Page
 from support.api_world import PASSWORD
 
 SIZES = {"1280x720": (1280, 720), "1920x1080": (1920, 1080)}
@@ -36,6 +36,15 @@ def ask(page: Page, address: str, method: str, path: str, data: object = None) -
     answer = page.request.fetch(f"{address}/api/v1/{path}", method=method, data=data, headers=headers)
     assert answer.ok, answer.text()
     return answer.json() if answer.body() else None
+
+
+def settled(what: Locator) -> FloatRect:
+    """Where something is once it moves no more: a dialog grows as it opens."""
+    box, before = what.bounding_box(), None
+    while box is None or box != before:
+        what.page.wait_for_timeout(400)
+        box, before = what.bounding_box(), box
+    return box
 
 
 def shoot(page: Page, name: str) -> None:
