@@ -26,6 +26,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver = Callable[[str, int], Sequence[str]]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
+_NO_COLON = re.compile(r"(rtsps?|https?)//", re.IGNORECASE)
 _HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PATH_SAFE = "/?:@!$&'()*+,;=%~-._[]|"
@@ -124,6 +125,8 @@ def check_camera_url(url: object, policy: UrlPolicy, *, resolve: Resolver | None
         raise CameraUrlError("The camera address contains control or invisible characters.")
     if url.startswith("-"):
         raise CameraUrlError("The camera address must not begin with '-'.")
+    if _NO_COLON.match(url):
+        raise CameraUrlError("The camera address lacks a colon: rtsp://, rtsps://, http:// or https://.")
     match = _SCHEME.match(url)
     scheme = match.group(1).lower() if match else "file"
     if scheme == "file":

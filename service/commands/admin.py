@@ -15,7 +15,7 @@ from service.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from service.api.schema import PhotoPerson
+    from service.api.schema import PhotoPerson, SearchMatch
     from service.camera_board import CameraHealthReader
     from service.camera_registry import CameraRegistry
 
@@ -123,6 +123,7 @@ def search(
             if not os.environ.get("TAPETUM_TOKEN"):
                 secret = os.environ.get("TAPETUM_PASSWORD")
                 client.log_in(account, secret or typer.prompt(f"Password of {account}", hide_input=True))
+            _check_cameras(camera or (), [one.id for one in client.cameras.list()])
             found = client.photos.find_persons(photo)
             answer = client.searches.once(
                 SearchRequest(
@@ -139,15 +140,27 @@ def search(
     if as_json:
         typer.echo(answer.model_dump_json(indent=2))
         return
-    typer.echo(f"{'rank':>4}  {'cosine':>6}  {'camera':<20} {'light':<8} {'from':<25} tracklet")
+    typer.echo(f"{'rank':>4}  {'likely':>6}  {'cosine':>6}  {'camera':<20} {'light':<8} {'from':<25} tracklet")
     for match in answer.matches:
         t = match.tracklet
         typer.echo(
-            f"{match.rank:>4}  {match.cosine:>6.3f}  {t.camera_id:<20} {t.modality:<8} "
+            f"{match.rank:>4}  {_likely(match):>6}  {match.cosine:>6.3f}  {t.camera_id:<20} {t.modality:<8} "
             f"{t.started_at.isoformat(timespec='seconds'):<25} {t.id}"
         )
     if not answer.matches:
         typer.echo("No match in the cameras and times asked for. That is no proof of absence.")
+
+
+def _check_cameras(asked: Sequence[str], there: Sequence[str]) -> None:
+    """A name that was mistyped must not look like somebody who was not seen."""
+    unknown = [one for one in asked if one not in there]
+    if unknown:
+        fail(f"no camera {', '.join(unknown)}; there are: {', '.join(there) or 'none'}", 1)
+
+
+def _likely(match: SearchMatch) -> str:
+    """In per cent, never 0 or 100; empty where the model is not calibrated."""
+    return "" if match.probability is None else f"{min(0.99, max(0.01, match.probability)):.0%}"
 
 
 def _chosen(persons: Sequence[PhotoPerson], person: int | None) -> int:

@@ -13,13 +13,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.commands.console import configure_logging, fail, progress_line
 from service.memory import keep_heap_level
-from service.settings import Settings, load_settings
+from service.settings import Settings, SettingsError, load_settings
 from service.supervisor import Child, Supervisor
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def serve() -> None:
     """Run everything on this machine: embedded Redis, worker, API and dashboard."""
     settings = load_settings()
     configure_logging(settings)
-    _check_keys_and_logins(settings)
+    _check_what_is_named(settings)
     _check_port(settings)
     with progress_line() as progress:
         _fetch_models(settings, progress)
@@ -101,7 +102,7 @@ def demo() -> None:
     begun = time.monotonic()
     base = load_settings()
     configure_logging(base)
-    _check_keys_and_logins(base)
+    _check_what_is_named(base)
     _check_port(base)
     with progress_line() as progress:
         _fetch_models(base, progress)
@@ -194,13 +195,31 @@ def _declare_demo_plan(client: redis.Redis, settings: Settings) -> None:
     declare_demo_plan(PlanStore(client, MediaStore(settings.media_base, sealer_of(settings))))
 
 
-def _check_keys_and_logins(settings: Settings) -> None:
-    """Say at once what the processes would end with, again and again. Raises SettingsError."""
+def _check_what_is_named(settings: Settings) -> None:
+    """Say at once what the processes would end with, again and again.
+
+    Raises:
+        SettingsError: a folder, the keys or the login service.
+        MediaError: no such kind of store, or the package for it is missing.
+        CheckpointError: of the configured checkpoint.
+    """
+    from models.checkpoint import load_checkpoint
+    from service.gallery import MediaStore
     from service.sealing import sealer_of
     from service.security.oidc import provider_of
 
-    sealer_of(settings)
+    for name in ("data_dir", "cache_dir"):
+        folder: Path = getattr(settings, name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"{name}: {folder} cannot be made a folder: {error.strerror}") from None
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise SettingsError(f"{name}: nothing can be written into {folder}")
+    MediaStore(settings.media_base, sealer_of(settings))
     provider_of(settings)
+    if settings.checkpoint is not None:
+        load_checkpoint(settings.checkpoint)
 
 
 def _check_port(settings: Settings) -> None:

@@ -54,8 +54,9 @@ def train(
     from models.training import train as run_training
 
     if list_:
+        width = max(map(len, list_recipes())) + 2
         for name in list_recipes():
-            typer.echo(f"{name:28}{load_recipe(name).summary}")
+            typer.echo(f"{name:{width}}{load_recipe(name).summary}")
         return
     settings = load_settings()
     configure_logging(settings)

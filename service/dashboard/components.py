@@ -162,6 +162,7 @@ class LiveWall(Element, component="live_wall.js"):
             "day": strings.DAY,
             "night": strings.NIGHT,
             "full_screen": strings.FULL_SCREEN_OF,
+            "first_picture": strings.FIRST_PICTURE,
         }
         self._props["every_s"] = 0
         self.on("person", _argument(on_person))

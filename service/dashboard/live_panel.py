@@ -12,6 +12,7 @@ from service.api.scoped import Scoped
 from service.dashboard import strings
 from service.dashboard.components import LiveWall
 from service.dashboard.elements import heading, primary, quiet
+from service.dashboard.pace import Pace
 from service.dashboard.wording import camera_tile
 from service.security.access import Permission
 
@@ -38,6 +39,11 @@ class LivePanel:
             self._low.props["title"] = strings.LOW_BANDWIDTH_TITLE
             whole = quiet(strings.FULL_SCREEN, icon="fullscreen")
             whole.on("click", js_handler="(e) => e.target.closest('section').requestFullscreen()")
+        self._pace, self._seldom = Pace(), dict[str, float]()
+        with ui.element("div").classes("tp-banner tp-banner-quiet").props('role="status"') as self._late:
+            ui.icon("hourglass_bottom", size="20px")
+            self._told_late = ui.label()
+        self._late.set_visibility(False)
         self._wall = LiveWall(socket_path="/api/v1/live", on_person=self._picked)
         with ui.element("div").classes("tp-empty") as self._empty:
             ui.icon("videocam", size="36px")
@@ -61,6 +67,10 @@ class LivePanel:
             return
         if tiles is None:
             return
+        self._late.set_visibility(bool(self._seldom))
+        if self._seldom:
+            cameras, seconds = strings.cameras(len(self._seldom)), round(max(self._seldom.values()))
+            self._told_late.text = strings.CANNOT_KEEP_UP.format(cameras=cameras, seconds=seconds)
         self._wall.show(tiles)
         self._wall.set_visibility(bool(tiles))
         self._empty.set_visibility(not tiles)
@@ -69,6 +79,7 @@ class LivePanel:
         now = datetime.now(UTC)
         configs = self._scoped.cameras()
         reports = self._scoped.camera_health([c.id for c in configs])
+        self._seldom = self._pace.too_seldom(reports.values())
         return [camera_tile(self._scoped, c, reports.get(c.id), now) for c in configs]
 
     async def _picked(self, person: dict[str, Any]) -> None:

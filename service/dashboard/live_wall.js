@@ -19,7 +19,7 @@ export default {
           </svg>
           <div v-if="!hasPicture(camera)" class="tp-tile-message" role="status">
             <q-icon :name="camera.icon" size="28px"></q-icon>
-            <strong>{{ camera.state_text }}</strong>
+            <strong>{{ camera.state === 'live' ? strings.first_picture : camera.state_text }}</strong>
             <span v-if="camera.reason">{{ camera.reason }}</span>
           </div>
           <button type="button" class="tp-act tp-enlarge" :aria-label="strings.full_screen.replace('{camera}', camera.name)"

@@ -11,28 +11,16 @@ from starlette.responses import FileResponse, HTMLResponse
 from service.api.access import OpenToAll
 from service.api.oidc import BEGIN_PATH
 from service.dashboard import strings
-from service.dashboard.logo import LOGO
+from service.dashboard.plain import plain_page
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 _HERE = Path(__file__).parent
 
-_PAGE = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Log in · Tapetum</title>
-<link rel="icon" href="data:,">
-<link rel="stylesheet" href="/login/login.css">
-<script src="/login/login.js"></script>
-</head>
-<body>
-<main>
-<h1>{LOGO}Tapetum</h1>
-<p class="quiet">Find a person across day and night cameras.</p>
+_PAGE = plain_page(
+    "Log in",
+    f"""<p class="quiet">Find a person across day and night cameras.</p>
 <!--because-->
 <!--form--><form id="login" method="post" action="/api/v1/session" autocomplete="on">
 <label for="account">Account</label>
@@ -43,11 +31,8 @@ _PAGE = f"""<!doctype html>
 <button type="submit">Log in</button>
 </form><!--/form-->
 <!--service--><a id="service" class="button" href="{BEGIN_PATH}">Single sign-on</a><!--/service-->
-<noscript><p class="quiet">Tapetum needs JavaScript.</p></noscript>
-</main>
-</body>
-</html>
-"""
+<noscript><p class="quiet">Tapetum needs JavaScript.</p></noscript>""",
+)
 
 
 @router.get("/login")

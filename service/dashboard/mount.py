@@ -14,6 +14,7 @@ from service.api.services import Services
 from service.dashboard import strings
 from service.dashboard.login import router as login_router
 from service.dashboard.page import PATHS, build_page
+from service.dashboard.plain import no_such_page
 from service.security.access import Permission
 from service.security.sessions import Session
 
@@ -40,6 +41,7 @@ def mount_dashboard(app: FastAPI, services: Services) -> None:
     services.metrics.dashboard_pages.set_function(lambda: len(Client.instances))
     for path in PATHS:
         ui.page(path, title=strings.TITLE, language="en-GB")(index)
+    core.app.add_exception_handler(404, no_such_page)
     ui.run_with(
         app,
         title=strings.TITLE,

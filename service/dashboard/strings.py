@@ -27,6 +27,9 @@ def cameras(count: int) -> str:
     return "1 camera" if count == 1 else f"{count:,} cameras"
 
 
+NOT_FOUND: Final = "Not found"
+NO_SUCH_PAGE: Final = "There is no page at this address."
+TO_LIVE: Final = "Go to Live"
 MODEL_LOADING: Final = "Photo search is starting"
 MODEL_FAILED: Final = "Photo search is not available. The log of the service says why."
 
@@ -87,6 +90,10 @@ BOX_NEW: Final = "just came into view"
 NOT_SEARCHABLE: Final = "This person just came into view. Click again in a second or two."
 FULL_SCREEN: Final = "Full screen"
 FULL_SCREEN_OF: Final = "{camera} on the full screen"
+FIRST_PICTURE: Final = "Waiting for the first picture"
+CANNOT_KEEP_UP: Final = (
+    "Analysis cannot keep up: it looks at {cameras} only every {seconds} seconds, so whoever passes quickly is missed."
+)
 LOW_BANDWIDTH: Final = "Low bandwidth"
 LOW_BANDWIDTH_TITLE: Final = "A picture of each camera every three seconds"
 STATES: Final = {
@@ -98,6 +105,19 @@ STATES: Final = {
     "failed": ("Cannot connect", "error_outline"),
     "disabled": ("Switched off", "videocam_off"),
     "waiting": ("Waiting for a worker", "hourglass_empty"),
+}
+REASONS: Final = {
+    "superseded": "a newer one came",
+    "no_motion": "nothing moved",
+    "corrupt": "damaged",
+    "overload": "more than can be decoded",
+    "unusable_picture": "no usable picture",
+    "too_short": "too short in view",
+    "size": "too small",
+    "sharpness": "blurred",
+    "confidence": "hardly a person",
+    "visibility": "mostly hidden",
+    "completeness": "cut off by the edge",
 }
 
 SEARCH: Final = "Search"
@@ -183,7 +203,7 @@ ACTS: Final = {
 }
 
 FILTERS: Final = "Filters"
-NO_FILTERS: Final = "No filters"
+NO_FILTERS: Final = "Remove all filters"
 APPLY: Final = "Apply"
 FILTER_CAMERAS: Final = "Cameras"
 ALL_CAMERAS: Final = "All cameras"

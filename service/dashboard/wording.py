@@ -123,8 +123,9 @@ def camera_tile(scoped: Scoped, config: CameraConfig, health: CameraHealth | Non
 
 
 def reasons(counts: Mapping[str, int]) -> str:
-    """What was left out and why: ``no_time 12, too_small 3`` in words."""
-    return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in sorted(counts.items()) if count)
+    """What was left out and why: ``nothing moved 12, blurred 3``."""
+    told = {strings.REASONS.get(name, name.replace("_", " ")): count for name, count in counts.items() if count}
+    return ", ".join(f"{why} {count:,}" for why, count in sorted(told.items()))
 
 
 def likelihood(probability: float) -> str:

@@ -123,3 +123,15 @@ def test_ones_own_password_is_changed(browser: Browser, address: str) -> None:
     assert {"password.change.undone", "password.refused"} <= set(mine)
     context.close()
     admin.close()
+
+
+def test_an_address_that_leads_nowhere_leads_back(page: Page, address: str) -> None:
+    answer = page.goto(f"{address}/nowhere/at-all")
+    assert answer is not None
+    assert answer.status == 404
+    expect(page.get_by_text("There is no page at this address.")).to_be_visible()
+    page.get_by_role("link", name="Go to Live").click()
+    expect(page.locator(".tp-card").first).to_be_visible(timeout=60_000)
+
+
+test_an_address_that_leads_nowhere_leads_back.refused = 404  # type: ignore[attr-defined]

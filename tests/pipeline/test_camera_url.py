@@ -14,6 +14,12 @@ PRIVATE = UrlPolicy(allow_private=True)
 PUBLIC = UrlPolicy(allow_private=False)
 
 
+@pytest.mark.parametrize("url", ["http//camera/x", "RTSP//192.168.1.2/stream"])
+def test_a_colon_that_is_missing_is_named(url: str) -> None:
+    with pytest.raises(CameraUrlError, match="lacks a colon"):
+        check_camera_url(url, OPEN)
+
+
 def names(**table: str | list[str]):
     """A resolver that knows only these names."""
 

@@ -207,11 +207,13 @@ def test_the_search_command(world: World, address: str, tmp_path: Path, monkeypa
     assert found.exit_code == 0, found.output
     matches = json.loads(found.stdout)["matches"]
     assert {match["tracklet"]["camera_id"] for match in matches} == {"gate"}
-    assert "tracklet" in run(app, ["search", str(two), "--person", "1"]).stdout
+    told = run(app, ["search", str(two), "--person", "1"]).stdout
+    assert re.search(r"^ +1 +\d\d?% +-?\d\.\d{3}  ", told, re.MULTILINE), told
     for arguments, code, words in (
         ([str(two)], 1, "2 persons in the photo, choose one with --person: 0 at"),
         ([str(none)], 1, "nobody was found"),
-        ([str(one), "--camera", "../x"], 2, "cameras"),
+        ([str(one), "--camera", "../x"], 1, "no camera ../x; there are: "),
+        ([str(one), "--camera", "gate", "--camera", "gaet"], 1, "no camera gaet; there are: "),
         ([str(one), "--url", "http://127.0.0.1:1"], 1, "no answer from http://127.0.0.1:1"),
     ):
         refused = run(app, ["search", *arguments])

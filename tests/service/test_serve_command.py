@@ -12,11 +12,12 @@ import pytest
 from PIL import Image as Pillow
 from support.command import run_command
 
+from models.checkpoint import CheckpointError
 from pipeline.camera import CameraPosition
 from service.camera_registry import CameraRegistry
 from service.commands import serve
 from service.demo_clips import demo_clips
-from service.gallery import MediaStore
+from service.gallery import MediaError, MediaStore
 from service.plans import PlanStore
 from service.redis_server import client_for
 from service.security import AccountStore
@@ -115,3 +116,21 @@ def test_the_demos_cameras_stand_on_its_plan_and_stay_where_somebody_moved_them(
     cameras.edit(replace(cameras.get("day-1").config, position=CameraPosition(x_m=1, y_m=2, plan="Elsewhere")))
     serve._declare_demo_cameras(client, clips, urls, True)
     assert cameras.get("day-1").config.position == CameraPosition(x_m=1, y_m=2, plan="Elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("data_dir", "a file", "data_dir: .* cannot be made a folder"),
+        ("cache_dir", "/proc/nowhere", "cache_dir: /proc/nowhere cannot be made a folder"),
+        ("checkpoint", "/nowhere.safetensors", "/nowhere.safetensors"),
+        ("media_url", "nothing://bucket", "media_url: Protocol not known"),
+    ],
+)
+def test_what_cannot_be_used_is_said_before_anything_starts(tmp_path: Path, name: str, value: str, words: str) -> None:
+    if value == "a file":
+        value = str(tmp_path / "file")
+        Path(value).touch()
+    settings = load_settings(**{"data_dir": tmp_path / "data", "cache_dir": tmp_path / "cache", name: value})
+    with pytest.raises((SettingsError, MediaError, CheckpointError), match=words):
+        serve._check_what_is_named(settings)
