@@ -205,6 +205,7 @@ def list_cameras(as_json: Annotated[bool, typer.Option("--json")] = False) -> No
                 "url": mask_url(camera.url),
                 "state": state.state if state else "no worker",
                 "analysed_fps": round(state.analysed_fps, 1) if state else 0.0,
+                "error": state.error if state else None,
             }
         )
     if as_json:
@@ -212,6 +213,8 @@ def list_cameras(as_json: Annotated[bool, typer.Option("--json")] = False) -> No
         return
     for row in rows:
         typer.echo(f"{row['id']:<24} {row['state']:<13} {row['analysed_fps']:>5} fps  {row['name']}  {row['url']}")
+        if row["error"]:
+            typer.echo(f"{'':<24} {row['error']}")
 
 
 @cameras_app.command("add")

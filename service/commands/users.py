@@ -13,6 +13,8 @@ from service.commands.console import configure_logging, fail, print_json
 from service.settings import load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from service.audit import Trail
     from service.security.access import Role as AccountRole
     from service.security.people import People
@@ -79,6 +81,7 @@ def add_user(
     with ExitStack() as stack:
         people = _people(stack)
         made, fresh = people.add(account, _role(role), camera, _new_password(ask))
+    _tell_unknown(camera)
     typer.echo(f"User {made.name}, password {fresh}" if fresh else f"User {made.name} added")
 
 
@@ -104,6 +107,7 @@ def set_user(
             active=active,
             password=fresh,
         )
+    _tell_unknown(camera)
     typer.echo(f"User {account}, password {fresh}" if fresh and new_password else f"User {account} changed")
 
 
@@ -152,6 +156,7 @@ def add_token(
         secret, _ = people.add_token(
             name, days=days, role=_role(role) if role else None, cameras=camera, account=account
         )
+    _tell_unknown(camera)
     typer.echo(secret)
 
 
@@ -190,6 +195,20 @@ def _people(stack: ExitStack, *, start: bool = False) -> People:
         trail=trail,
         by=None,
     )
+
+
+def _tell_unknown(cameras: Sequence[str] | None) -> None:
+    """Say which cameras of a scope are not there: meant for later, or mistyped."""
+    from service.camera_registry import CameraRegistry
+    from service.redis_server import connect
+
+    if not cameras:
+        return
+    with connect(load_settings()) as client:
+        there = {record.config.id for record in CameraRegistry(client).list()}
+    for one in cameras:
+        if one not in there:
+            typer.echo(f"There is no camera {one} yet.", err=True)
 
 
 def console_trail() -> Trail:

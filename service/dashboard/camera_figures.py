@@ -99,7 +99,8 @@ def decimal(value: float) -> str:
 
 
 def whole(value: float) -> str:
-    return f"{value:,.0f}"
+    """A count, or the mean of some."""
+    return f"{value:.2g}" if 0 < value < 1 else f"{value:,.0f}"
 
 
 def milliseconds(seconds: float) -> str:

@@ -11,7 +11,7 @@ from html import escape
 from service.dashboard import strings
 from service.dashboard.wording import Clock
 
-__all__ = ["Chart", "Stretch", "availability_strip", "chart", "strip_legend", "time_axis"]
+__all__ = ["Chart", "Stretch", "availability_strip", "begin_of", "chart", "strip_legend", "time_axis"]
 
 _WIDTH, _HEIGHT = 1000.0, 100.0
 _MOST_LINES = 5
@@ -33,6 +33,11 @@ class Chart:
     lines: Mapping[str, Points]
     words: Callable[[float], str]
     signed: bool = False
+
+
+def begin_of(first: datetime | None, since: datetime, until: datetime) -> datetime:
+    """Where charts from `since` on begin whose first figure is of `first`: with it, but an hour before `until`."""
+    return max(since, min(first, until - timedelta(hours=1))) if first is not None else since
 
 
 def chart(one: Chart, since: datetime, until: datetime, step_s: int, clock: Clock) -> str:

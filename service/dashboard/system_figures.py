@@ -11,7 +11,7 @@ from service.api.history import read_system_history
 from service.api.schema_history import SystemHistory, SystemHistoryBucket
 from service.dashboard import strings
 from service.dashboard.camera_figures import by_name, by_reason, decimal, milliseconds, points, whole
-from service.dashboard.charts import Chart, chart
+from service.dashboard.charts import Chart, begin_of, chart
 from service.dashboard.desk import Desk
 from service.dashboard.elements import heading, summary, table
 from service.dashboard.history_choice import HistoryChoice, draw_anew
@@ -41,8 +41,9 @@ class SystemFigures:
             self._draw_table(found)
 
     def _draw(self, found: SystemHistory) -> None:
+        since = begin_of(found.items[0].start if found.items else None, found.since, found.until)
         for one in _charts(found.items, found.step_s):
-            ui.html(chart(one, found.since, found.until, found.step_s, self._desk.clock), sanitize=False)
+            ui.html(chart(one, since, found.until, found.step_s, self._desk.clock), sanitize=False)
 
     def _draw_table(self, found: SystemHistory) -> None:
         self._table.clear()

@@ -354,6 +354,9 @@ def test_the_console_manages_accounts_and_tokens(
     assert world.services.accounts.verify("porter", password) is None
     tapetum("users", "set", "porter", "--enable", "--password")
     assert world.services.accounts.verify("porter", password) is None
+    mistyped = run_command("users", "set", "porter", "--camera", "gate", "--camera", "gaet").stderr
+    assert "There is no camera gaet yet." in mistyped
+    assert "gate yet" not in mistyped
     tapetum("users", "remove", "porter")
     assert "last administrator" in tapetum("users", "remove", "admin", code=2)
     assert "There is no account" in tapetum("users", "set", "porter", "--enable", code=2)

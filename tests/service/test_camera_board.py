@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from support.command import run_command
 
 from models.types import Modality
 from pipeline.camera import CameraConfig, CameraHealth, CameraState
@@ -255,6 +256,17 @@ def test_health_is_read_as_it_was_reported_and_fades(redis_server, monkeypatch: 
     assert reader.get("a") == report
     assert set(reader.get_many(["a", "b", "c"])) == {"a", "b"}
     until(lambda: reader.get("a") is None)
+
+
+def test_the_console_tells_what_is_wrong_with_a_camera(redis_server, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    client = redis_server.client()
+    CameraRegistry(client).declare(CameraConfig(id="gate", name="Gate", url="rtsp://eve:secret@192.168.1.2/x"))
+    RedisCameraBoard(client, "w", 5).report([health("gate", error="192.168.1.2:554 refuses access.")])
+    monkeypatch.setenv("TAPETUM_REDIS_URL", redis_server.url)
+    monkeypatch.setenv("TAPETUM_DATA_DIR", str(tmp_path))
+    told = run_command("cameras", "list").stdout
+    assert "192.168.1.2:554 refuses access." in told
+    assert "secret" not in told
 
 
 def test_a_broken_report_is_no_report(redis_server) -> None:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.dashboard.charts import Chart, availability_strip, chart
+from service.dashboard.camera_figures import whole
+from service.dashboard.charts import Chart, availability_strip, begin_of, chart
 from service.dashboard.interruptions import availability
 from service.dashboard.wording import Clock
 from service.history import StateChange
@@ -79,3 +80,16 @@ def test_a_chart_has_gaps_and_says_what_it_shows() -> None:
     assert "others <b>10.0</b>" in legend
     nothing = chart(Chart("Reasons", {"a": []}, str), NOON, UNTIL, 300, CLOCK)
     assert "No figures yet" in nothing
+
+
+def test_charts_of_a_young_installation_begin_where_it_does() -> None:
+    until = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    day, hour = until - timedelta(days=1), until - timedelta(hours=1)
+    assert begin_of(until - timedelta(minutes=3), day, until) == hour
+    assert begin_of(until - timedelta(hours=5), day, until) == until - timedelta(hours=5)
+    assert begin_of(day - timedelta(minutes=1), day, until) == day
+    assert begin_of(None, day, until) == day
+
+
+def test_means_of_counts_below_one_are_not_written_as_nothing() -> None:
+    assert [whole(value) for value in (0, 0.25, 1, 1234.4)] == ["0", "0.25", "1", "1,234"]
