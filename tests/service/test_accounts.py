@@ -354,6 +354,7 @@ def test_the_console_manages_accounts_and_tokens(
     assert world.services.accounts.verify("porter", password) is None
     tapetum("users", "set", "porter", "--enable", "--password")
     assert world.services.accounts.verify("porter", password) is None
+    world.services.cameras.declare(CameraConfig(id="gate", name="Gate", url="rtsp://192.168.1.2/x"))
     mistyped = run_command("users", "set", "porter", "--camera", "gate", "--camera", "gaet").stderr
     assert "There is no camera gaet yet." in mistyped
     assert "gate yet" not in mistyped
