@@ -4,7 +4,7 @@ export default {
   template: `
     <div class="tp-footage" :class="{ 'tp-footage-one': !clip }">
       <figure v-if="scene">
-        <div class="tp-scene" ref="scene">
+        <div class="tp-scene" ref="scene" :style="shape('scene')">
           <img :src="scene.src" :alt="scene.alt" @load="sized('scene', $event.target.naturalWidth, $event.target.naturalHeight)"
                @error="lost.scene = true">
           <svg v-if="sizes.scene" :viewBox="'0 0 ' + sizes.scene" aria-hidden="true">
@@ -17,7 +17,7 @@ export default {
         <figcaption>{{ scene.caption }}</figcaption>
       </figure>
       <figure v-if="clip">
-        <div class="tp-scene">
+        <div class="tp-scene" :style="shape('clip')">
           <video ref="video" :src="clip.src" controls muted playsinline preload="metadata" controlslist="nodownload" disablepictureinpicture
                  :aria-label="clip.label" @play="follow" @seeked="place" @error="lost.clip = true"
                  @loadedmetadata="sized('clip', $event.target.videoWidth, $event.target.videoHeight)"></video>
@@ -39,6 +39,11 @@ export default {
   methods: {
     sized(which, width, height) {
       this.sizes[which] = `${width} ${height}`;
+    },
+    // As wide as the picture is at the height there is for it.
+    shape(which) {
+      const [w, h] = (this.sizes[which] || "16 9").split(" ").map(Number);
+      return { aspectRatio: `${w} / ${h}`, maxWidth: `calc(44vh * ${w / h})` };
     },
     rect(which, [x1, y1, x2, y2]) {
       const [w, h] = this.sizes[which].split(" ").map(Number);
