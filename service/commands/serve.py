@@ -85,7 +85,7 @@ def serve() -> None:
     """Run everything on this machine: embedded Redis, worker, API and dashboard."""
     settings = load_settings()
     configure_logging(settings)
-    _check_what_is_named(settings)
+    _check_configuration(settings)
     _check_port(settings)
     with progress_line() as progress:
         _fetch_models(settings, progress)
@@ -102,7 +102,7 @@ def demo() -> None:
     begun = time.monotonic()
     base = load_settings()
     configure_logging(base)
-    _check_what_is_named(base)
+    _check_configuration(base)
     _check_port(base)
     with progress_line() as progress:
         _fetch_models(base, progress)
@@ -195,7 +195,7 @@ def _declare_demo_plan(client: redis.Redis, settings: Settings) -> None:
     declare_demo_plan(PlanStore(client, MediaStore(settings.media_base, sealer_of(settings))))
 
 
-def _check_what_is_named(settings: Settings) -> None:
+def _check_configuration(settings: Settings) -> None:
     """Say at once what the processes would end with, again and again.
 
     Raises:
@@ -211,7 +211,7 @@ def _check_what_is_named(settings: Settings) -> None:
     for name in ("data_dir", "cache_dir"):
         folder: Path = getattr(settings, name)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise SettingsError(f"{name}: {folder} cannot be made a folder: {error.strerror}") from None
         if not os.access(folder, os.W_OK | os.X_OK):

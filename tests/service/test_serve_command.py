@@ -133,4 +133,4 @@ def test_what_cannot_be_used_is_said_before_anything_starts(tmp_path: Path, name
         Path(value).touch()
     settings = load_settings(**{"data_dir": tmp_path / "data", "cache_dir": tmp_path / "cache", name: value})
     with pytest.raises((SettingsError, MediaError, CheckpointError), match=words):
-        serve._check_what_is_named(settings)
+        serve._check_configuration(settings)
