@@ -11,7 +11,7 @@ from pipeline.camera import CameraState
 from service.api.schema_history import CameraHistoryBucket
 from service.dashboard import strings
 from service.dashboard.charts import Chart
-from service.dashboard.wording import Clock, reasons
+from service.dashboard.wording import Clock, reason, reasons
 
 __all__ = ["by_name", "by_reason", "camera_charts", "decimal", "figure_rows", "milliseconds", "points", "whole"]
 
@@ -85,7 +85,7 @@ def by_reason(items: Sequence[B], counts: Callable[[B], Mapping[str, float]]) ->
     """A line for each reason that there is; where a bucket does not have it, it is nothing."""
     found = [(one.start, counts(one)) for one in items]
     names = sorted({name for _, there in found for name, count in there.items() if count})
-    return {name.replace("_", " "): [(at, there.get(name, 0.0)) for at, there in found] for name in names}
+    return {reason(name): [(at, there.get(name, 0.0)) for at, there in found] for name in names}
 
 
 def by_name(items: Sequence[B], levels: Callable[[B], Mapping[str, float]]) -> dict[str, Points]:

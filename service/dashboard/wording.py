@@ -22,6 +22,7 @@ __all__ = [
     "footage_of",
     "likelihood",
     "quality_told",
+    "reason",
     "reasons",
     "report_of",
     "sighting_card",
@@ -122,9 +123,14 @@ def camera_tile(scoped: Scoped, config: CameraConfig, health: CameraHealth | Non
     }
 
 
+def reason(name: str) -> str:
+    """Why a picture or a sighting was left out, as an operator says it."""
+    return strings.REASONS.get(name, name.replace("_", " "))
+
+
 def reasons(counts: Mapping[str, int]) -> str:
     """What was left out and why: ``nothing moved 12, blurred 3``."""
-    told = {strings.REASONS.get(name, name.replace("_", " ")): count for name, count in counts.items() if count}
+    told = {reason(name): count for name, count in counts.items() if count}
     return ", ".join(f"{why} {count:,}" for why, count in sorted(told.items()))
 
 

@@ -17,7 +17,7 @@ def test_an_administrator_tries_adds_changes_and_removes_a_camera(page: Page, ad
     gate = page.get_by_role("row", name="Main gate rtsp://***@192.168.1.20:554/gate", exact=False).first
     expect(gate).to_contain_text("Live", timeout=20_000)
     expect(gate).to_contain_text("6.0")
-    expect(gate).to_contain_text("too late 12")
+    expect(gate).to_contain_text("a newer one came 12")
     away = page.get_by_role("row", name="Car park north")
     expect(away).to_contain_text("The camera stopped answering.")
     expect(away).to_contain_text(re.compile(r"1 min 3\d s ago"))

@@ -40,7 +40,7 @@ def test_the_installation_tells_how_it_did(page: Page, address: str) -> None:
     page.goto(f"{address}/system")
     for name in (
         "Pictures analysed a second: at the end",
-        "Pictures not analysed, a second: at the end no motion",
+        "Pictures not analysed, a second: at the end nothing moved",
         "Time of a search: at the end half of them",
         "Memory of processes: at the end API",
         "Sightings in the gallery: at the end",

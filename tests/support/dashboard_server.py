@@ -131,7 +131,7 @@ def show_live(world: World, first: dict[str, str], stop: threading.Event, video:
                         decoded_fps=10.0,
                         last_frame_at=now - timedelta(seconds=0 if state is CameraState.LIVE else 90),
                         reconnects=3 if state is CameraState.RECONNECTING else 0,
-                        frames_skipped={"too_late": 12},
+                        frames_skipped={"superseded": 12},
                         modality=modality,
                     )
                     for camera_id, _, modality, state in CAMERAS

@@ -62,7 +62,7 @@ def seed_history(client: Any, camera_ids: Sequence[str], now: datetime, hours: f
                     clock_offset_s=0.2 + number * share,
                     frames_analysed=analysed,
                     frames_decoded=decoded,
-                    frames_skipped={"no_motion": (decoded - analysed) // 2, "too_late": (decoded - analysed) // 9},
+                    frames_skipped={"no_motion": (decoded - analysed) // 2, "superseded": (decoded - analysed) // 9},
                     reconnects=reconnects,
                     tracklets=tracklets,
                     tracklets_refused={"too_small": tracklets // 4},
