@@ -147,7 +147,7 @@ class Tour:
         self._keep("regions")
         self._visit("/cameras/plan", "svg")
         self._keep("plan")
-        self._visit("/cameras/day-1/history", "svg")
+        self._visit("/cameras/day-1/history", ".tp-chart svg")
         self._keep("camera")
 
     # -- how -------------------------------------------------------------------------------------
