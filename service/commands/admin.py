@@ -123,7 +123,8 @@ def search(
             if not os.environ.get("TAPETUM_TOKEN"):
                 secret = os.environ.get("TAPETUM_PASSWORD")
                 client.log_in(account, secret or typer.prompt(f"Password of {account}", hide_input=True))
-            _check_cameras(camera or (), [one.id for one in client.cameras.list()])
+            if camera:
+                _check_cameras(camera, [one.id for one in client.cameras.list()])
             found = client.photos.find_persons(photo)
             answer = client.searches.once(
                 SearchRequest(

@@ -37,8 +37,6 @@ def backup(
     from service.backup import write_backup
     from service.gallery import MediaStore
 
-    if file.exists():
-        fail(f"{file} is there already")
     with ExitStack() as stack:
         settings = _settings()
         client = _client(stack, settings)

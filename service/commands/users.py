@@ -15,6 +15,8 @@ from service.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import redis
+
     from service.audit import Trail
     from service.security.access import Role as AccountRole
     from service.security.people import People
@@ -39,7 +41,7 @@ def password() -> None:
     from service.audit import AuditUnavailable
 
     with ExitStack() as stack:
-        people = _people(stack, start=True)
+        people = _people(_client(stack, start=True))
         try:
             people.audit.append("password.reset", people.trail, user="admin")
         except AuditUnavailable:  # who has the machine gets in; a log that is broken may be why they must
@@ -51,7 +53,7 @@ def password() -> None:
 def list_users(as_json: AsJson = False) -> None:
     """All accounts."""
     with ExitStack() as stack:
-        accounts = _people(stack).list()
+        accounts = _people(_client(stack)).list()
     rows = [
         {
             "account": a.name,
@@ -79,10 +81,10 @@ def add_user(
 ) -> None:
     """Add an account; prints its fresh password once. TAPETUM_NEW_PASSWORD gives one instead."""
     with ExitStack() as stack:
-        people = _people(stack)
-        made, fresh = people.add(account, _role(role), camera, _new_password(ask))
-    _tell_unknown(camera)
-    typer.echo(f"User {made.name}, password {fresh}" if fresh else f"User {made.name} added")
+        client = _client(stack)
+        made, fresh = _people(client).add(account, _role(role), camera, _new_password(ask))
+        typer.echo(f"User {made.name}, password {fresh}" if fresh else f"User {made.name} added")
+        _tell_unknown(client, camera)
 
 
 @users_app.command("set")
@@ -99,7 +101,8 @@ def set_user(
 
     fresh = os.environ.get("TAPETUM_NEW_PASSWORD") or (fresh_password() if new_password else None)
     with ExitStack() as stack:
-        _people(stack).set(
+        client = _client(stack)
+        _people(client).set(
             account,
             role=_role(role) if role else None,
             cameras=camera,
@@ -107,15 +110,15 @@ def set_user(
             active=active,
             password=fresh,
         )
-    _tell_unknown(camera)
-    typer.echo(f"User {account}, password {fresh}" if fresh and new_password else f"User {account} changed")
+        typer.echo(f"User {account}, password {fresh}" if fresh and new_password else f"User {account} changed")
+        _tell_unknown(client, camera)
 
 
 @users_app.command("remove")
 def remove_user(account: str) -> None:
     """Remove an account, its sessions and tokens. What it did stays in the audit log."""
     with ExitStack() as stack:
-        _people(stack).remove(account)
+        _people(_client(stack)).remove(account)
     typer.echo(f"removed {account}")
 
 
@@ -123,7 +126,7 @@ def remove_user(account: str) -> None:
 def list_tokens(account: str, as_json: AsJson = False) -> None:
     """The tokens of an account."""
     with ExitStack() as stack:
-        tokens = _people(stack).list_tokens(account)
+        tokens = _people(_client(stack)).list_tokens(account)
     rows = [
         {
             "id": t.id,
@@ -152,32 +155,26 @@ def add_token(
 ) -> None:
     """Make an API token; it is printed once and kept as a hash."""
     with ExitStack() as stack:
-        people = _people(stack)
-        secret, _ = people.add_token(
+        client = _client(stack)
+        secret, _ = _people(client).add_token(
             name, days=days, role=_role(role) if role else None, cameras=camera, account=account
         )
-    _tell_unknown(camera)
-    typer.echo(secret)
+        typer.echo(secret)
+        _tell_unknown(client, camera)
 
 
 @tokens_app.command("revoke")
 def revoke_token(token_id: str) -> None:
     """End a token at once."""
     with ExitStack() as stack:
-        if not _people(stack).revoke_token(token_id):
+        if not _people(_client(stack)).revoke_token(token_id):
             fail(f"there is no token {token_id}")
     typer.echo(f"revoked {token_id}")
 
 
-def _people(stack: ExitStack, *, start: bool = False) -> People:
-    """Accounts of this installation. With `start`, its embedded server is started when it does not run."""
-    from service.audit import AuditLog
+def _client(stack: ExitStack, *, start: bool = False) -> redis.Redis:
+    """Redis of this installation. With `start`, its embedded server is started when it does not run."""
     from service.redis_server import connect, embedded_redis
-    from service.security.access import Access
-    from service.security.access import Role as AccountRole
-    from service.security.accounts import AccountStore
-    from service.security.people import People
-    from service.security.tokens import TokenStore
 
     settings = load_settings()
     configure_logging(settings)
@@ -185,6 +182,17 @@ def _people(stack: ExitStack, *, start: bool = False) -> People:
         stack.enter_context(embedded_redis(settings))
     client = connect(settings)
     stack.callback(client.close)
+    return client
+
+
+def _people(client: redis.Redis) -> People:
+    from service.audit import AuditLog
+    from service.security.access import Access
+    from service.security.access import Role as AccountRole
+    from service.security.accounts import AccountStore
+    from service.security.people import People
+    from service.security.tokens import TokenStore
+
     accounts = AccountStore(client)
     trail = console_trail()
     return People(
@@ -197,16 +205,12 @@ def _people(stack: ExitStack, *, start: bool = False) -> People:
     )
 
 
-def _tell_unknown(cameras: Sequence[str] | None) -> None:
+def _tell_unknown(client: redis.Redis, cameras: Sequence[str] | None) -> None:
     """Say which cameras of a scope are not there: meant for later, or mistyped."""
     from service.camera_registry import CameraRegistry
-    from service.redis_server import connect
 
-    if not cameras:
-        return
-    with connect(load_settings()) as client:
-        there = {record.config.id for record in CameraRegistry(client).list()}
-    for one in cameras:
+    there = {record.config.id for record in CameraRegistry(client).list()} if cameras else set()
+    for one in cameras or ():
         if one not in there:
             typer.echo(f"There is no camera {one} yet.", err=True)
 

@@ -39,7 +39,7 @@ class LivePanel:
             self._low.props["title"] = strings.LOW_BANDWIDTH_TITLE
             whole = quiet(strings.FULL_SCREEN, icon="fullscreen")
             whole.on("click", js_handler="(e) => e.target.closest('section').requestFullscreen()")
-        self._pace, self._seldom = Pace(), dict[str, float]()
+        self._pace = Pace()
         with ui.element("div").classes("tp-banner tp-banner-quiet").props('role="status"') as self._late:
             ui.icon("hourglass_bottom", size="20px")
             self._told_late = ui.label()
@@ -62,25 +62,27 @@ class LivePanel:
     async def refresh(self) -> None:
         """Read cameras and their health again. While Redis is away the tiles stay as they were."""
         try:
-            tiles = await run.io_bound(self._read)
+            found = await run.io_bound(self._read)
         except Exception:
             return
-        if tiles is None:
+        if found is None:
             return
-        self._late.set_visibility(bool(self._seldom))
-        if self._seldom:
-            cameras, seconds = strings.cameras(len(self._seldom)), round(max(self._seldom.values()))
+        tiles, seldom = found
+        self._late.set_visibility(bool(seldom))
+        if seldom:
+            cameras, seconds = strings.cameras(len(seldom)), round(max(seldom.values()))
             self._told_late.text = strings.CANNOT_KEEP_UP.format(cameras=cameras, seconds=seconds)
         self._wall.show(tiles)
         self._wall.set_visibility(bool(tiles))
         self._empty.set_visibility(not tiles)
 
-    def _read(self) -> list[dict[str, Any]]:
+    def _read(self) -> tuple[list[dict[str, Any]], dict[str, float]]:
+        """The tiles, and which cameras are looked at too seldom."""
         now = datetime.now(UTC)
         configs = self._scoped.cameras()
         reports = self._scoped.camera_health([c.id for c in configs])
-        self._seldom = self._pace.too_seldom(reports.values())
-        return [camera_tile(self._scoped, c, reports.get(c.id), now) for c in configs]
+        tiles = [camera_tile(self._scoped, c, reports.get(c.id), now) for c in configs]
+        return tiles, self._pace.too_seldom(reports.values())
 
     async def _picked(self, person: dict[str, Any]) -> None:
         tracklet_id = person.get("tracklet_id")

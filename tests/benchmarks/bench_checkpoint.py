@@ -188,9 +188,8 @@ def judge_street(vectors: Vectors, halves: Halves) -> dict[str, dict[str, float]
     first, second, people = halves.first(), halves.second(), halves.people
     found = {}
     for asks, asking in (("", colour), (", grey asks", grey)):
-        once = evaluate(
-            "hitsz-vcm", asking[first], colour[second], people[first], people[second], 0 * first, 0 * second + 1
-        )
+        cameras = np.zeros_like(first), np.ones_like(second)
+        once = evaluate("hitsz-vcm", asking[first], colour[second], people[first], people[second], *cameras)
         again = evaluate("hitsz-vcm", asking, colour, people, people, halves.tracks, halves.tracks)
         for name, result in (("halves", once), ("other tracks", again)):
             found[f"{name}{asks}"] = {"rank1": result.rank[1], "map": result.map}
@@ -230,16 +229,18 @@ def main() -> int:
         for name, embed in released
         for centred in (False, True)
     ]
-    world, halves = rendered(chosen.world, chosen.people, chosen.frames), None
+    world, real = rendered(chosen.world, chosen.people, chosen.frames), None
     if chosen.video is not None and chosen.detections is not None:
         halves = street_halves(chosen.video, chosen.detections, frames=chosen.frames)
+        real = halves, street(halves)
     results: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
     errors: dict[str, dict[str, float]] = {}
     for contender in contenders:
         vectors = vectors_of(contender, world)
         results[contender.name].update(judge(vectors, world))
-        if halves is not None:
-            results[contender.name].update(judge_street(vectors_of(contender, street(halves)), halves))
+        if real is not None:
+            halves, tracklets = real
+            results[contender.name].update(judge_street(vectors_of(contender, tracklets), halves))
         path = Path(contender.name)
         if path in paths:
             checks = check_calibration(
@@ -257,7 +258,8 @@ def main() -> int:
         print(f"\nexpected calibration error, {name}: " + ", ".join(f"{p} {e:.3f}" for p, e in found.items()))
     if chosen.json is not None:
         counts: dict[str, Any] = {"rendered": len(set(world.identities.tolist()))}
-        if halves is not None:
+        if real is not None:
+            halves, _ = real
             counts |= {"real": len(set(halves.people.tolist())), "real tracks": len(set(halves.tracks.tolist()))}
         chosen.json.write_text(json.dumps({"results": results, "calibration": errors, "people": counts}, indent=2))
     return 0

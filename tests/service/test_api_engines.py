@@ -8,17 +8,14 @@ import cv2
 import numpy as np
 import pytest
 from support.api_world import bearer, client_of, encoded, world_in
+from support.street import street_video
 
 from service.api.loading import real_loaders
 from service.settings import load_settings
 
-STREET = Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi")
-
 
 def test_people_in_a_street_are_found_and_embedded(tmp_path: Path) -> None:
-    if not STREET.is_file():
-        pytest.fail(f"{STREET} is missing: apt install opencv-doc")
-    video = cv2.VideoCapture(str(STREET))
+    video = cv2.VideoCapture(str(street_video()))
     video.set(cv2.CAP_PROP_POS_FRAMES, 300)
     ok, frame = video.read()
     assert ok

@@ -60,7 +60,8 @@ def street_halves(video: Path, detections: Path, *, frames: int) -> Halves:
         detections: MOTChallenge text, as ``tapetum track`` writes it.
         frames: of a half, evenly over it.
     """
-    boxes, names = read_boxes(detections), people_of_tracks(read_boxes(detections), read_boxes(PEOPLE))
+    boxes = read_boxes(detections)
+    names = people_of_tracks(boxes, read_boxes(PEOPLE))
     crops: dict[int, list[Image]] = defaultdict(list)
     for number, frame in enumerate(iter_frames(video), start=1):
         for track, box in boxes.get(number, {}).items():
