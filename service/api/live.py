@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
+from service import tasks
 from service.api.access import Viewing
 from service.api.cameras import NOT_FOUND, CameraIdPath
 from service.api.schema import LiveBoxes, LivePerson
@@ -158,23 +159,22 @@ class _Watcher:
         self._scoped = scoped
         self._turn = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._every_s = 0.0
 
     def watch(self, wanted: frozenset[str], every_s: float) -> None:
         self._every_s = every_s
         for camera_id in self._tasks.keys() - wanted:
-            self._tasks.pop(camera_id).cancel()
+            leaving = asyncio.create_task(tasks.end(self._tasks.pop(camera_id)))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
         for camera_id in wanted:
             task = self._tasks.get(camera_id)
             if task is None or task.done():
                 self._tasks[camera_id] = asyncio.create_task(self._relay(camera_id))
 
     async def end(self) -> None:
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await asyncio.gather(*map(tasks.end, self._tasks.values()), *self._leaving)
 
     async def _relay(self, camera_id: str) -> None:
         try:
