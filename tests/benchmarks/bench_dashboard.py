@@ -4,8 +4,9 @@
 
 Redis, the API, a worker with its real networks and an RTSP server that plays the demo's films are processes of their
 own, as `tapetum serve` runs them; the tabs are pages of headless Chromium on the same machine. All but one tab show the
-live wall; in the last, somebody clicks a person, changes a chip twice, judges three times, and begins anew. The same is
-asked over REST from here. Once a minute one of the walls is closed and another opened.
+live wall, in a browser of their own; in the last, somebody clicks a person, changes a chip twice, judges three times,
+and begins anew. The same is asked over REST from here. Once a minute one of the walls is closed and another opened, and
+new sightings come into the gallery all the time, as from a worker with cores enough (`--arriving`).
 
 The same interactions are measured first with few sightings and no worker, and then with all sightings and no worker:
 the baselines of the same run. The aim is a 95th percentile below 300 ms under load, memory that stays, and streams
@@ -232,6 +233,20 @@ class Walls:
             count = None if count is None else count - 1
 
 
+class Arrivals:
+    """New sightings, so many a minute, in pieces as small as the turns allow."""
+
+    def __init__(self, crowd: Crowd, a_minute: float) -> None:
+        self._crowd, self._a_minute = crowd, a_minute
+        self._begun, self._written = time.monotonic(), 0
+
+    def turn(self) -> None:
+        due = int((time.monotonic() - self._begun) * self._a_minute / 60) - self._written
+        if due > 0:
+            self._crowd.write(due, days=0)
+            self._written += due
+
+
 @contextlib.contextmanager
 def installed(folder: Path) -> Iterator[Installation]:
     place = Installation(folder, rate_limit_per_minute="100000")
@@ -255,7 +270,9 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         crowd = Crowd(
             Gallery(client_for(place.redis.url)), MediaStore(str(folder / "media")), model, DIMENSION, options.cameras
         )
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser, watching = (
+            playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"]) for _ in range(2)
+        )
         try:
             result: dict[str, Any] = {"options": {k: str(v) for k, v in vars(options).items()}, "cores": os.cpu_count()}
             streams_now = Streams(place)
@@ -276,17 +293,19 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 place.post("/cameras", json={"id": name, "name": name.replace("-", " "), "url": url})
             place.start("worker", niceness=WORKER_NICENESS)
             wait_for(lambda: all(_live(place, name) for name in server.urls), 300, "all cameras")
-            walls = Walls(browser, place.url, login)
+            walls = Walls(watching, place.url, login)
             walls.open(options.tabs - 1)
             assert server.process is not None
             pids = {"web": place.processes["api"].pid, "worker": place.processes["worker"].pid}
             pids |= {"redis": place.redis.pid, "cameras": server.process.pid, "bench_and_chromium": os.getpid()}
+            arrivals = Arrivals(crowd, options.arriving)
             memory, cpu = Memory({name: pids[name] for name in ("web", "worker")}), Cpu(pids)
             before = {name: place.camera(name)["health"] for name in server.urls}
             begun = time.monotonic()
 
             def between() -> None:
                 memory.look()
+                arrivals.turn()
                 walls.turn()
 
             say(f"under load for {options.minutes:g} minutes")
@@ -324,6 +343,7 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             return result
         finally:
             browser.close()
+            watching.close()
             server.kill()
 
 
@@ -338,6 +358,7 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=16)
     parser.add_argument("--tracklets", type=int, default=100_000)
     parser.add_argument("--tabs", type=int, default=5)
+    parser.add_argument("--arriving", type=float, default=30, help="sightings a minute besides the worker's own")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = run(options, Path(folder))

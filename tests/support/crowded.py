@@ -53,17 +53,17 @@ class Crowd:
         self._pictures = [(light, jpeg) for clip in demo_clips() for light, jpeg in _people(clip)]
         self._shared: dict[Modality, list[tuple[tuple[CropRef, ...], str]]] = {light: [] for light in Modality}
 
-    def write(self, count: int, *, own: int = 0) -> None:
-        """Put so many into the gallery."""
-        records = self._records(count, own)
+    def write(self, count: int, *, own: int = 0, days: int = DAYS) -> None:
+        """Put so many into the gallery, the newest of now."""
+        records = self._records(count, own, timedelta(days=days))
         while batch := list(islice(records, 500)):
             self._gallery.put_many(batch)
 
-    def _records(self, count: int, own: int) -> Iterator[TrackletRecord]:
+    def _records(self, count: int, own: int, span: timedelta) -> Iterator[TrackletRecord]:
         persons = self._rng.standard_normal((max(1, count // SIGHTINGS_OF_ONE), self._dimension), np.float32)
-        begin = datetime.now(UTC) - timedelta(days=DAYS)
+        begin = datetime.now(UTC) - span
         for number in range(count):
-            started = begin + timedelta(days=DAYS) * number / count
+            started = begin + span * number / count
             vector = persons[number % len(persons)]
             vector = vector + np.float32(SPREAD) * self._rng.standard_normal(self._dimension, np.float32)
             light, jpeg = self._pictures[int(self._rng.integers(len(self._pictures)))]

@@ -51,6 +51,7 @@ class Installation:
                 env=self.environment,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # as the supervisor does: Linux may share processors between sessions first
                 preexec_fn=partial(os.nice, niceness),
             )
             log.close()
