@@ -25,7 +25,6 @@ from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
 from pipeline.camera_url import mask_url
-from service.scheduling import wake_promptly
 from service.schema_version import check_schema
 from service.settings import Settings
 
@@ -216,7 +215,6 @@ class EmbeddedRedis:
                 start_new_session=True,
                 umask=0o077,
             )
-        wake_promptly(self._process.pid)
         while not self.is_running():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self._process.kill()

@@ -20,7 +20,6 @@ import typer
 
 from service.commands.console import configure_logging, fail, progress_line
 from service.memory import keep_heap_level
-from service.scheduling import wake_promptly
 from service.settings import Settings, SettingsError, load_settings
 from service.supervisor import Child, Supervisor
 
@@ -70,7 +69,6 @@ def api() -> None:
     keep_heap_level()
     settings = load_settings()
     configure_logging(settings)
-    wake_promptly()
     app = create_app(settings, build_services(settings))
     uvicorn.run(
         app,
