@@ -165,9 +165,10 @@ def _download(page: Page, act: Callable[[], None], folder: Path) -> None:
 def _audit_tells(page: Page, demo: Demo, account: str, reason: str) -> None:
     """Everything that the story was stands in the audit log, which is whole."""
     page.goto(f"{demo.url}/audit")
+    rows = page.locator(".tp-audit tbody tr")
+    expect(rows.first).to_be_visible()  # else nobody else is there because nothing is yet
     page.get_by_label("Account").fill(account)
     page.get_by_label("Account").press("Enter")
-    rows = page.locator(".tp-audit tbody tr")
     expect(rows.filter(has_not_text=account)).to_have_count(0)
     events = page.locator(".tp-audit .tp-strong-cell")
     told = ("export.fetch", "export", "case.pin", "case.add", "subject.add", "search.feedback", "search", "login")

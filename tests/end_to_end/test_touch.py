@@ -32,6 +32,8 @@ def draw(page: Page, begin: tuple[float, float], end: tuple[float, float]) -> No
     steps = [(begin[0] + (end[0] - begin[0]) * n / 8, begin[1] + (end[1] - begin[1]) * n / 8) for n in range(9)]
     for kind, (x, y) in (("touchStart", begin), *(("touchMove", step) for step in steps)):
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+    page.wait_for_timeout(200)  # a finger that rests before it is lifted leaves no swing, which the next tap would stop
+    session.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [{"x": end[0], "y": end[1]}]})
     session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     session.detach()
     page.wait_for_timeout(700)  # a tap right after a movement would only stop its swing
