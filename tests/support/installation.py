@@ -16,6 +16,7 @@ import httpx2 as httpx
 
 from service.redis_server import EmbeddedRedis, client_for
 from service.security import AccountStore
+from service.supervisor import give_way
 
 
 def free_port() -> int:
@@ -52,7 +53,7 @@ class Installation:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # as the supervisor does: Linux may share processors between sessions first
-                preexec_fn=partial(os.nice, niceness),
+                preexec_fn=partial(give_way, niceness),
             )
             log.close()
 
