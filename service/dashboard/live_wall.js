@@ -1,9 +1,11 @@
 // The live wall: one socket for all visible tiles; picture and boxes of a tile are drawn together.
-// A message is: uint32 header length (big endian), JSON header, JPEG.
+// A message is: uint32 header length (big endian), JSON header, JPEG. A canvas takes the decoded picture over as it is,
+// and only the tile that has a new one is rendered again.
 export default {
   template: `
     <div class="tp-wall" :style="{ '--tp-columns': columns, '--tp-rows': Math.ceil(cameras.length / columns) }">
       <article v-for="camera in cameras" :key="camera.id" class="tp-tile" :data-camera="camera.id"
+               v-memo="[camera, live[camera.id], hasPicture(camera), columns]"
                :class="{ 'tp-tile-dim': !hasPicture(camera) }" :aria-label="camera.name" :ref="observe">
         <div class="tp-picture" :style="{ aspectRatio: aspect(camera.id) }">
           <canvas :ref="el => canvases[camera.id] = el" aria-hidden="true"></canvas>
@@ -114,9 +116,7 @@ export default {
       const canvas = this.canvases[header.camera_id];
       if (!canvas) return picture.close();
       const w = picture.width, h = picture.height;
-      if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h });
-      canvas.getContext("2d").drawImage(picture, 0, 0);
-      picture.close();
+      canvas.getContext("bitmaprenderer").transferFromImageBitmap(picture);
       const persons = header.persons.map(p => ({
         track_id: p.track_id,
         tracklet_id: p.tracklet_id,
