@@ -1,9 +1,10 @@
-"""What a trunk starts from: released weights, by name or as a file."""
+"""What a trunk starts from: released weights, by name or as a file, or checkpoints of ours."""
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -32,14 +33,16 @@ _BY_HAND = {
 }
 
 
-def load_pretrained(network: nn.Module, source: str, cache_dir: Path | None) -> str:
+def load_pretrained(network: nn.Module, sources: tuple[str, ...], cache_dir: Path | None) -> str:
     """Fill the network's trunk.
 
     A checkpoint of ours fills everything it has (heads, necks) in a network of the same kind, so that one recipe goes
-    on where another ended; layers that it lacks stay as they are.
+    on where another ended; layers that it lacks stay as they are. Of several the mean of their weights is taken
+    (Wortsman et al., "Model soups", 2022): good where they were trained from one start, by other seeds, say.
 
     Args:
-        source: a name that `models.weights.fetch_weights` knows, a path, ``none`` or nothing.
+        sources: a name that `models.weights.fetch_weights` knows, a path, ``none`` or nothing; or several paths of
+            checkpoints of ours.
         cache_dir: for weights that are fetched.
 
     Returns:
@@ -48,6 +51,9 @@ def load_pretrained(network: nn.Module, source: str, cache_dir: Path | None) -> 
     Raises:
         TrainingError: the weights are not there or do not fit; the message says what to do.
     """
+    if len(sources) > 1:
+        return _go_on_from_mean(network, sources)
+    source = sources[0]
     if source in ("", NO_WEIGHTS):
         return "random weights"
     if source in list_weights():
@@ -68,7 +74,7 @@ def load_pretrained(network: nn.Module, source: str, cache_dir: Path | None) -> 
         checkpoint = _checkpoint_of_ours(path)
         if checkpoint is not None:
             _go_on_from(network, checkpoint)
-            return f"{checkpoint.label} ({checkpoint.model_hash[:12]})"
+            return _told(checkpoint)
         cast(ReidNetwork, network).load_pretrained(read_state(path))
     except ValueError as error:
         raise TrainingError(f"{path}: {error}") from error
@@ -80,6 +86,33 @@ def _checkpoint_of_ours(path: Path) -> Checkpoint | None:
         return load_checkpoint(path) if path.suffix == ".safetensors" else None
     except CheckpointError:
         return None
+
+
+def _go_on_from_mean(network: nn.Module, sources: tuple[str, ...]) -> str:
+    try:
+        checkpoints = [load_checkpoint(Path(source)) for source in sources]
+        _go_on_from(network, _mean(checkpoints))
+    except ValueError as error:
+        raise TrainingError(f"the mean of {', '.join(sources)}: {error}") from error
+    return f"the mean of {' and '.join(map(_told, checkpoints))}"
+
+
+def _mean(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
+    """Weights and running statistics are averaged; counters are the first one's. Raises ValueError."""
+    first = checkpoints[0]
+    if any(dict(one.options) != dict(first.options) or one.state.keys() != first.state.keys() for one in checkpoints):
+        raise ValueError("expected checkpoints of one network, all with the same options and layers")
+    state = {
+        name: torch.stack([one.state[name].float() for one in checkpoints]).mean(dim=0)
+        if value.is_floating_point()
+        else value
+        for name, value in first.state.items()
+    }
+    return replace(first, state=state)
+
+
+def _told(checkpoint: Checkpoint) -> str:
+    return f"{checkpoint.label} ({checkpoint.model_hash[:12]})"
 
 
 def _go_on_from(network: nn.Module, checkpoint: Checkpoint) -> None:

@@ -25,7 +25,7 @@ def train(
     dataset: ReidDataset,
     out_folder: Path,
     *,
-    pretrained: str | None = None,
+    pretrained: tuple[str, ...] = (),
     resume: bool = True,
     workers: int = 0,
     device: str = "auto",
@@ -41,7 +41,7 @@ def train(
     the field does, and gradients are averaged.
 
     Args:
-        pretrained: what the trunk starts from instead of what the recipe says, see `models.training.pretrained`.
+        pretrained: what the trunk starts from; nothing: what the recipe says. See `models.training.pretrained`.
         resume: go on from the folder's state if there is one; False throws away what a run has left there.
         workers: processes that prepare batches.
         device: ``auto``, ``cpu`` or ``cuda``.

@@ -115,11 +115,11 @@ class Trainer:
             device=device,
         )
 
-    def begin(self, pretrained: str | None, cache_dir: Path | None) -> None:
+    def begin(self, pretrained: tuple[str, ...], cache_dir: Path | None) -> None:
         """From the state in the folder, else from pretrained weights."""
         if not self._folder.state.is_file():
-            source = self._recipe.network.pretrained if pretrained is None else pretrained
-            self._start = load_pretrained(self._network, source, cache_dir)
+            sources = pretrained or (self._recipe.network.pretrained,)
+            self._start = load_pretrained(self._network, sources, cache_dir)
             if self._processes.first:
                 with written(self._folder.root), replaced_whole(self._folder.recipe) as scratch:
                     scratch.write_text(self._recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -33,7 +33,11 @@ def train(
     data: Annotated[Path | None, typer.Option(help="The data set's folder, as its makers lay it out.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the checkpoint and everything on the way to it.")] = None,
     pretrained: Annotated[
-        str | None, typer.Option(help="Weights the trunk starts from: a file, a name, or none for random ones.")
+        list[str] | None,
+        typer.Option(
+            help="Weights the trunk starts from: a file, a name, or none for random ones. Repeated: the mean of "
+            "several checkpoints of one network."
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume/--fresh", help="Go on where a stopped run was, or anew.")] = True,
     workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that prepare batches; 0 for none.")] = 0,
@@ -84,7 +88,7 @@ def train(
                 chosen,
                 dataset,
                 out,
-                pretrained=pretrained,
+                pretrained=tuple(pretrained or ()),
                 resume=resume,
                 workers=workers,
                 device=device,

@@ -1,5 +1,6 @@
 """The parts of a run: rates, groups, the step's guard, weights to start from, full disks, vectors of many samples."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,12 @@ from torch import nn
 
 from models.checkpoint import Checkpoint, save_checkpoint
 from models.data.batch import TrainingBatch
+from models.data.samples import ReidDataset
 from models.training import TrainingError, embed_samples
 from models.training.building import build_network, describe_run
 from models.training.optimiser import create_optimiser, rate_factor, set_rates
 from models.training.pretrained import load_pretrained, read_state
-from models.training.recipes.schema import OptimiserOptions, ScheduleOptions
+from models.training.recipes.schema import OptimiserOptions, Recipe, ScheduleOptions
 from models.training.state import Place, write_state
 from models.training.state import read_state as read_run_state
 from models.training.stepping import Stepper, WeighedObjective
@@ -139,7 +141,7 @@ def test_weights_of_either_kind_of_file_start_the_trunk(suffix: str, half: bool,
     path = tmp_path / f"released{suffix}"
     save_file(released, path) if suffix == ".safetensors" else torch.save({"state_dict": released}, path)
     network = build_network(small_recipe("cmft"), dataset)
-    assert load_pretrained(network, str(path), None) == "released"
+    assert load_pretrained(network, (str(path),), None) == "released"
     for name, tensor in network.stream(Modality.INFRARED).state_dict().items():
         assert torch.equal(tensor, released[name].to(tensor.dtype)), name
 
@@ -161,7 +163,7 @@ def test_weights_of_another_trunk_are_refused(tmp_path: Path) -> None:
     torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "resnet.pth")
     network = build_network(small_recipe("afen"), small_dataset(tmp_path, takes=1))
     with pytest.raises(TrainingError, match=r"resnet.pth: not the weights of a MobileNetV2"):
-        load_pretrained(network, str(tmp_path / "resnet.pth"), None)
+        load_pretrained(network, (str(tmp_path / "resnet.pth"),), None)
 
 
 def test_a_checkpoint_of_ours_fills_all_it_has(tmp_path: Path) -> None:
@@ -175,12 +177,48 @@ def test_a_checkpoint_of_ours_fills_all_it_has(tmp_path: Path) -> None:
     save_checkpoint(Checkpoint("cmft", plain, first.preprocessing, state, "first of two"), path)
     second = build_network(small_recipe("cmft"), dataset)
     before = {name: value.clone() for name, value in second.state_dict().items()}
-    assert load_pretrained(second, str(path), None).startswith("first of two (")
+    assert load_pretrained(second, (str(path),), None).startswith("first of two (")
     for name, value in second.state_dict().items():
         assert torch.equal(value, state.get(name, before[name])), name
     other = build_network(small_recipe("afen"), dataset)
     with pytest.raises(TrainingError, match=r"expected a checkpoint of afen .* got one of cmft"):
-        load_pretrained(other, str(path), None)
+        load_pretrained(other, (str(path),), None)
+
+
+def _checkpoint(path: Path, recipe: Recipe, dataset: ReidDataset, value: float) -> str:
+    """All weights and statistics of one value."""
+    network = build_network(recipe, dataset)
+    state = {
+        name: torch.full_like(tensor, value) if tensor.is_floating_point() else tensor
+        for name, tensor in network.state_dict().items()
+        if "classifier" not in name
+    }
+    options = {**network.options, "identities": 0}
+    save_checkpoint(Checkpoint(network.name, options, network.preprocessing, state, path.stem), path)
+    return str(path)
+
+
+def test_several_checkpoints_start_from_their_mean(tmp_path: Path) -> None:
+    dataset, recipe = small_dataset(tmp_path, takes=1), small_recipe("cmft")
+    paths = [_checkpoint(tmp_path / f"seed-{seed}.safetensors", recipe, dataset, seed) for seed in (1, 2, 6)]
+    network = build_network(recipe, dataset)
+    told = load_pretrained(network, tuple(paths), None)
+    assert re.fullmatch(r"the mean of seed-1 \(\w{12}\) and seed-2 \(\w{12}\) and seed-6 \(\w{12}\)", told)
+    filled = {k: v for k, v in network.state_dict().items() if "classifier" not in k and v.is_floating_point()}
+    assert filled
+    assert all(bool((value == 3).all()) for value in filled.values())
+
+
+def test_the_mean_of_two_networks_is_refused(tmp_path: Path) -> None:
+    dataset, recipe = small_dataset(tmp_path, takes=1), small_recipe("cmft")
+    one = _checkpoint(tmp_path / "one.safetensors", recipe, dataset, 1.0)
+    plain = small_recipe("cmft", "network.options.fusion=false", "network.options.embedding='stream'")
+    other = _checkpoint(tmp_path / "other.safetensors", plain, dataset, 1.0)
+    network = build_network(recipe, dataset)
+    with pytest.raises(TrainingError, match=r"the mean of .*one.*other.*: expected checkpoints of one network"):
+        load_pretrained(network, (one, other), None)
+    with pytest.raises(TrainingError, match=r"the mean of .*nowhere.safetensors"):
+        load_pretrained(network, (one, str(tmp_path / "nowhere.safetensors")), None)
 
 
 @pytest.mark.skipif(not RELEASED.is_file(), reason="the released ResNet-50 is not beside the repository")
@@ -188,7 +226,7 @@ def test_released_resnet_starts_a_trunk(tmp_path: Path) -> None:
     recipe = small_recipe("afen", "network.options={backbone='resnet50', stride_in_1x1=true, fem_width=32}")
     network = build_network(recipe, small_dataset(tmp_path, takes=1))
     before = network.trunk_parameters()[0].clone()
-    load_pretrained(network, str(RELEASED), None)
+    load_pretrained(network, (str(RELEASED),), None)
     assert not torch.equal(network.trunk_parameters()[0], before)
     assert all(bool(torch.isfinite(p).all()) for p in network.parameters())
 
