@@ -390,7 +390,7 @@ def build_services(settings: Settings, *, loaders: Loaders | None = None) -> Ser
         history=HistoryReader(redis),
         accounts=accounts,
         tokens=tokens,
-        sessions=SessionStore(redis, accounts, tokens, timedelta(hours=settings.session_hours)),
+        sessions=SessionStore(redis, tokens, timedelta(hours=settings.session_hours)),
         throttle=LoginThrottle(redis),
         photos=PhotoStore(redis, sealer),
         searches=Searches(

@@ -24,7 +24,16 @@ from service.security.passwords import check_password, fresh_password, hashed, m
 if TYPE_CHECKING:
     from service.security.oidc import Identity
 
-__all__ = ["ADMIN", "Account", "AccountError", "AccountExists", "AccountMissing", "AccountStore", "account_name"]
+__all__ = [
+    "ADMIN",
+    "Account",
+    "AccountError",
+    "AccountExists",
+    "AccountMissing",
+    "AccountStore",
+    "account_name",
+    "read_account",
+]
 
 log = structlog.get_logger("tapetum.accounts")
 
@@ -121,11 +130,11 @@ class AccountStore:
 
     def get(self, name: str) -> Account | None:
         text = self._redis.hget(ACCOUNTS, name)
-        return None if text is None else _read(text)
+        return None if text is None else read_account(text)
 
     def list(self) -> list[Account]:
         """All accounts by name."""
-        return sorted((_read(text) for text in self._redis.hvals(ACCOUNTS)), key=lambda account: account.name)
+        return sorted((read_account(text) for text in self._redis.hvals(ACCOUNTS)), key=lambda account: account.name)
 
     def born(self, name: str) -> datetime:
         """When an account was made: what is older belonged to another of the same name, and so does all without one."""
@@ -256,7 +265,7 @@ class AccountStore:
             text = self._redis.hget(ACCOUNTS, name)
             if text is None:
                 raise AccountMissing(f"There is no account “{name}”.")
-            old = _read(text)
+            old = read_account(text)
             new = changed(old)
             if new is not None:
                 new = replace(new, stamp=secrets.token_hex(16), changed_at=datetime.now(UTC))
@@ -300,7 +309,8 @@ def _write(account: Account) -> str:
     return json.dumps(fields)
 
 
-def _read(text: bytes | str) -> Account:
+def read_account(text: bytes | str) -> Account:
+    """An account as it is stored under `ACCOUNTS`."""
     fields: dict[str, Any] = json.loads(text)
     fields["role"] = Role(fields["role"])
     fields["cameras"] = None if fields["cameras"] is None else frozenset(fields["cameras"])

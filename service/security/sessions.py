@@ -9,13 +9,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from service.security.access import Access
-from service.security.accounts import Account, AccountStore
+from service.security.accounts import ACCOUNTS, Account, read_account
 from service.security.tokens import TOKEN_PREFIX, TokenStore
 
 __all__ = ["Session", "SessionStore"]
 
 _PREFIX = "tapetum:session:"
 _TOKEN_LENGTH = 43  # 256 bits in URL-safe base64
+
+# KEYS: session, accounts. What both hold at one moment, and in one way there and back: every request asks.
+_READ = """
+local fields = redis.call('HMGET', KEYS[1], 'account', 'stamp', 'created_at', 'expires_at')
+if not fields[1] then return false end
+fields[5] = redis.call('HGET', KEYS[2], fields[1])
+return fields
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +39,8 @@ class Session:
 class SessionStore:
     """Opens, finds and ends sessions. Every call goes to Redis and may raise ``redis.RedisError``."""
 
-    def __init__(self, client: Any, accounts: AccountStore, tokens: TokenStore, lifetime: timedelta) -> None:
+    def __init__(self, client: Any, tokens: TokenStore, lifetime: timedelta) -> None:
         self._redis = client
-        self._accounts = accounts
         self._tokens = tokens
         self.lifetime = lifetime
 
@@ -82,20 +89,21 @@ class SessionStore:
         self._redis.delete(session.key)
 
     def _read(self, key: str) -> Session | None:
-        fields = {name.decode(): value.decode() for name, value in self._redis.hgetall(key).items()}
-        if not fields:
+        found = self._redis.eval(_READ, 2, key, ACCOUNTS)
+        if not found:
             return None
-        account = self._accounts.get(fields["account"])
-        expires_at = datetime.fromisoformat(fields["expires_at"])
+        _, stamp, created_at, expires_at_text, text = found
+        account = read_account(text) if text is not None else None
+        expires_at = datetime.fromisoformat(expires_at_text.decode())
         if (
             account is None
             or not account.active
-            or not secrets.compare_digest(fields["stamp"], account.stamp)
+            or not secrets.compare_digest(stamp.decode(), account.stamp)
             or expires_at <= datetime.now(UTC)
         ):
             self._redis.delete(key)
             return None
-        return Session(key, account.access(), datetime.fromisoformat(fields["created_at"]), expires_at)
+        return Session(key, account.access(), datetime.fromisoformat(created_at.decode()), expires_at)
 
 
 def _key(token: str) -> str:

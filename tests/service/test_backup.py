@@ -136,7 +136,7 @@ def everything(source: Place) -> None:
     accounts = AccountStore(client)
     account = accounts.add("mara", PASSWORD, Role.ADMIN)
     tokens = TokenStore(client, accounts)
-    SessionStore(client, accounts, tokens, timedelta(hours=1)).open(account)
+    SessionStore(client, tokens, timedelta(hours=1)).open(account)
     decided = Decision("gate", "mara", made[0].started_at)
     SubjectStore(client).add(str(ULID()), "somebody", "mara", {made[0].id: decided, made[2].id: decided})
     Holds(client).place(made[2].id, "evidence", "mara")
