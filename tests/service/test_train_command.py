@@ -61,16 +61,16 @@ def here() -> Iterator[Callable[..., Result]]:
     logging.getLogger().handlers[:] = handlers
 
 
-def small(data: Path, out: Path) -> list[object]:
+def small(data: Path, out: Path, *pretrained: str) -> list[object]:
     changes = [part for change in SMALL for part in ("--set", change)]
+    starts = [part for source in pretrained or ("none",) for part in ("--pretrained", source)]
     return [
         "afen_sysu-mm01",
         "--data",
         data,
         "--out",
         out,
-        "--pretrained",
-        "none",
+        *starts,
         "--device",
         "cpu",
         "--threads",
@@ -156,14 +156,26 @@ def test_mistake_is_one_sentence(here: Callable[..., Result], arguments: list[st
         (["--set", "batch.identities=40"], 2, "expected at least 40 training identities"),
         (["--set", "network.options={headz=1}"], 1, "network.options: "),
         (["--device", "tpu"], 1, "device: expected auto, cpu or cuda"),
-        (["--pretrained", "nowhere.pth"], 1, "nowhere.pth: cannot be read"),
-        (["--pretrained", "resnet50"], 1, "--pretrained FILE"),
     ],
 )
 def test_run_that_cannot_begin_is_one_sentence(
     here: Callable[..., Result], arguments: list[str], code: int, words: str, data: Path, tmp_path: Path
 ) -> None:
     assert words in here(*small(data, tmp_path), *arguments, expect=code).stderr
+
+
+@pytest.mark.parametrize(
+    ("pretrained", "words"),
+    [
+        (["nowhere.pth"], "nowhere.pth: cannot be read"),
+        (["resnet50"], "--pretrained FILE"),
+        (["nowhere.safetensors", "elsewhere.safetensors"], "the mean of nowhere.safetensors, elsewhere.safetensors: "),
+    ],
+)
+def test_weights_that_are_not_there_are_one_sentence(
+    here: Callable[..., Result], pretrained: list[str], words: str, data: Path, tmp_path: Path
+) -> None:
+    assert words in here(*small(data, tmp_path, *pretrained), expect=1).stderr
 
 
 def test_unwritable_folder_is_one_sentence(here: Callable[..., Result], data: Path, tmp_path: Path) -> None:
