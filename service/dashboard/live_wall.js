@@ -116,6 +116,7 @@ export default {
       const canvas = this.canvases[header.camera_id];
       if (!canvas) return picture.close();
       const w = picture.width, h = picture.height;
+      if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h }); // its shape
       canvas.getContext("bitmaprenderer").transferFromImageBitmap(picture);
       const persons = header.persons.map(p => ({
         track_id: p.track_id,

@@ -63,6 +63,9 @@ def test_tiles_say_how_the_cameras_are(page: Page) -> None:
         return new Set(copy.getImageData(0, 0, c.width, c.height).data).size;
     }"""
     wait_for(lambda: canvas.evaluate(colours) > 20, EIGHT_S / 1000)
+    # A canvas of another shape than the picture shows it squeezed, and the boxes beside the people.
+    shape = canvas.evaluate("c => `0 0 ${c.width} ${c.height}`")
+    expect(_tile(page, "gate").locator("svg")).to_have_attribute("viewBox", shape)
 
 
 def test_somebody_who_just_came_is_explained(page: Page) -> None:
