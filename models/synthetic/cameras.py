@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.synthetic.renderer import Lamp, Light, View
+from models.synthetic.renderer import Illumination, Lamp, View
 from models.synthetic.scenes import KINDS, Scene, draw_light, draw_scene
 from models.synthetic.sensor import Sensor, draw_sensor
+from models.synthetic.thermal import ThermalSensor, draw_heat, draw_thermal_sensor
 
 __all__ = ["Camera", "at_night", "draw_camera"]
 
@@ -28,7 +29,8 @@ class Camera:
         target: the point looked at.
         focal_px: focal length in pixels of the full picture.
         reach_m: distance to the target.
-        light, lamp: one of them, by the camera's modality.
+        infrared: sees by a lamp of its own in the near infrared, or is a thermal camera.
+        light: what it sees by.
     """
 
     number: int
@@ -40,9 +42,8 @@ class Camera:
     focal_px: float
     width_px: int
     height_px: int
-    light: Light | None
-    lamp: Lamp | None
-    sensor: Sensor
+    light: Illumination
+    sensor: Sensor | ThermalSensor
 
     @property
     def reach_m(self) -> float:
@@ -87,8 +88,14 @@ class Camera:
         return View(matrix, np.array(self.place, np.float32), width, height)
 
 
-def draw_camera(world_seed: int, part: str, number: int, infrared: bool) -> Camera:
-    """Camera `number` of a part (``train``, ``test`` ...) of a world: other parts have other cameras and scenes."""
+def draw_camera(world_seed: int, part: str, number: int, infrared: bool, thermal: bool = False) -> Camera:
+    """Camera `number` of a part (``train``, ``test`` ...) of a world: other parts have other cameras and scenes.
+
+    Args:
+        thermal: an infrared camera that sees warmth; it hangs where the other one would.
+    """
+    if thermal and not infrared:
+        raise ValueError("draw_camera: expected a thermal camera to be an infrared one")
     generator = np.random.default_rng([world_seed, 2, *part.encode(), number, int(infrared)])
     odds = (0.3, 0.35, 0.15, 0.2) if infrared else (0.36, 0.24, 0.12, 0.28)
     scene = draw_scene(generator, KINDS[generator.choice(4, p=odds)])
@@ -106,10 +113,16 @@ def draw_camera(world_seed: int, part: str, number: int, infrared: bool) -> Came
     place = (x, lens, -float(np.sqrt(max(flat**2 - (x - target[0]) ** 2, 1.0))))
     person_px = float(np.clip(np.exp(generator.normal(np.log(175), 0.36)), 80, 360)) * min(1.0, height / 640)
     focal = person_px * reach / 1.72
-    light = None if infrared else draw_light(generator, scene)
-    lamp = _lamp(generator, place, target, reach) if infrared else None
-    dim = light is not None and light.sky[1] + light.key[1] < 0.6
-    sensor = draw_sensor(generator, infrared, dim)
+    light: Illumination
+    sensor: Sensor | ThermalSensor
+    if thermal:
+        light, sensor = draw_heat(generator, scene.indoor), draw_thermal_sensor(generator)
+    elif infrared:
+        light = _lamp(generator, place, target, reach)
+        sensor = draw_sensor(generator, infrared, False)
+    else:
+        light = draw_light(generator, scene)
+        sensor = draw_sensor(generator, infrared, dim=light.sky[1] + light.key[1] < 0.6)
     return Camera(
         number,
         infrared,
@@ -121,7 +134,6 @@ def draw_camera(world_seed: int, part: str, number: int, infrared: bool) -> Came
         width,
         height,
         light,
-        lamp,
         sensor,
     )
 
@@ -130,7 +142,7 @@ def at_night(camera: Camera, world_seed: int) -> Camera:
     """The same colour camera when it has switched its filter away and its lamp on."""
     generator = np.random.default_rng([world_seed, 6, camera.number])
     lamp = _lamp(generator, camera.place, camera.target, camera.reach_m)
-    return replace(camera, infrared=True, light=None, lamp=lamp, sensor=draw_sensor(generator, True, False))
+    return replace(camera, infrared=True, light=lamp, sensor=draw_sensor(generator, True, False))
 
 
 def _lamp(

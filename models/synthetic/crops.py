@@ -93,7 +93,7 @@ class Studio:
 
     def draw(self, view: View, camera: Camera, actors: list[Actor]) -> Picture:
         """Radiance and owners of a window of a camera."""
-        return self._renderer.draw(view, camera.scene.scenery, actors, camera.light, camera.lamp)
+        return self._renderer.draw(view, camera.scene.scenery, actors, camera.light)
 
     def tracklet(
         self, number: int, camera: Camera, frames: int, seconds: float, track: int, others: tuple[int, ...] = ()

@@ -16,6 +16,7 @@ from models.synthetic.materials import Inset, Material, Strap
 from models.synthetic.parts import Part
 from models.synthetic.places import Places
 from models.synthetic.walk import pose
+from models.synthetic.warmth import warmed
 
 __all__ = ["Figure", "dress"]
 
@@ -59,16 +60,9 @@ def dress(model: BodyModel, places: Places, identity: Identity) -> Figure:
     """Builds the figure of an identity (a few milliseconds)."""
     body = model.build(identity.shape)
     outfit = identity.outfit
-    materials = [
-        identity.skin,
-        outfit.upper_cloth,
-        outfit.lower_cloth,
-        outfit.shoes,
-        outfit.hair_material,
-        outfit.headwear_cloth,
-        outfit.bag_material,
-        outfit.scarf or replace(outfit.upper_cloth, strap=Strap.NONE, inset=Inset.NONE),
-    ]
+    materials = warmed(identity)
+    if outfit.scarf is None:  # the collar
+        materials = (*materials, replace(materials[1], strap=Strap.NONE, inset=Inset.NONE))
     parts: list[Part] = [
         skin(model, places, body, outfit, material=0),
         upper(model, places, body, outfit, material=1),
@@ -91,5 +85,5 @@ def dress(model: BodyModel, places: Places, identity: Identity) -> Figure:
         shade=np.concatenate([part.shade for part in parts]),
         material=np.concatenate([np.full(len(part.points), part.material, np.int32) for part in parts]),
         triangles=np.concatenate([part.triangles + start for part, start in zip(parts, starts, strict=False)]),
-        materials=tuple(materials),
+        materials=materials,
     )

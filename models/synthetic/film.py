@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.synthetic.cameras import Camera
 from models.synthetic.materials import Material
-from models.synthetic.renderer import Actor, Renderer
+from models.synthetic.renderer import Actor, Light, Renderer
 from models.synthetic.scenery import SceneryBuilder
 from models.synthetic.sensor import develop
 
@@ -52,13 +52,14 @@ class Film:
     def __init__(self, renderer: Renderer, camera: Camera) -> None:
         self._renderer, self._camera = renderer, camera
         # The renderer's shadow map spans one person. Many people get the soft shadows below their feet alone.
-        self._light = None if camera.light is None else replace(camera.light, shadows=False)
+        light = camera.light
+        self._light = replace(light, shadows=False) if isinstance(light, Light) else light
         nowhere = SceneryBuilder()
         nowhere.box((0, -500, 0), (1, 1, 1), Material((0.1, 0.1, 0.1), 0.1))
         self._nowhere = nowhere.build()
         whole = (0, 0, camera.width_px, camera.height_px)
         view = camera.window(whole, _SCALE)
-        empty = renderer.draw(view, camera.scene.scenery, [], self._light, camera.lamp).radiance
+        empty = renderer.draw(view, camera.scene.scenery, [], self._light).radiance
         self._empty = self._shrunk(empty, whole)
 
     def picture(
@@ -71,9 +72,7 @@ class Film:
         windows = {i: box for i, full in whole.items() if full is not None and (box := self._window(full))}
         for group, (x1, y1, x2, y2) in _together(windows):
             view = camera.window((x1, y1, x2, y2), _SCALE)
-            drawn = self._renderer.draw(
-                view, camera.scene.scenery, [actors[i] for i in group], self._light, camera.lamp
-            )
+            drawn = self._renderer.draw(view, camera.scene.scenery, [actors[i] for i in group], self._light)
             radiance[y1:y2, x1:x2] = self._shrunk(drawn.radiance, (x1, y1, x2, y2))
             numbers = np.zeros(256, np.uint8)  # the sky's owner is 255
             numbers[1 : len(group) + 1] = np.array(group) + 1
@@ -118,7 +117,7 @@ class Film:
         cut = (max(x1, 0.0), max(y1, 0.0), min(x2, float(camera.width_px)), min(y2, float(camera.height_px)))
         inside = (cut[2] - cut[0]) * (cut[3] - cut[1]) / max((x2 - x1) * (y2 - y1), 1.0)
         view = camera.window(window, _ALONE_SCALE)
-        alone = self._renderer.draw(view, self._nowhere, [actor], self._light, camera.lamp)
+        alone = self._renderer.draw(view, self._nowhere, [actor], self._light)
         area = max(float((alone.owners == 1).sum()) / _ALONE_SCALE**2, 1.0)
         share = float((owners == number + 1).sum()) / area
         return Seen(number, cut, y2 - y1, float(np.clip(share, 0, 1) * inside))

@@ -7,15 +7,31 @@ The numbers are plausible guesses, not fitted to measurements: they set the diff
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Inset", "Material", "Pattern", "Strap", "cloth_nir", "linear", "luminance", "pack_materials", "print_nir"]
+__all__ = [
+    "Inset",
+    "Material",
+    "Pattern",
+    "Strap",
+    "cloth_nir",
+    "linear",
+    "luminance",
+    "pack_materials",
+    "pack_warmth",
+    "print_nir",
+]
 
 Colour = tuple[float, float, float]
+
+_STRAP_WARMTH = 0.15
+_LAYER_WARMTH = 0.25
+"""By how much what an open jacket shows is warmer than the jacket."""
 
 
 class Pattern(IntEnum):
@@ -78,6 +94,7 @@ class Material:
         folds: depth of the creases, metres.
         inset: the second material's kind, its half width in metres, its colours.
         strap: the straps' kind and their colours.
+        warmth: of a person's surfaces, where their temperature lies between the air's (0) and skin's (1).
     """
 
     colour: Colour
@@ -96,9 +113,10 @@ class Material:
     strap_colour: Colour = (0.0, 0.0, 0.0)
     strap_nir: float = 0.0
     phase: tuple[float, float] = field(default=(0.0, 0.0))
+    warmth: float = 0.0
 
 
-def pack_materials(materials: list[Material]) -> NDArray[np.float32]:
+def pack_materials(materials: Sequence[Material]) -> NDArray[np.float32]:
     """The renderer's table ``float32[M, 7, 4]``."""
     rows = [
         [
@@ -113,6 +131,15 @@ def pack_materials(materials: list[Material]) -> NDArray[np.float32]:
         for m in materials
     ]
     return np.array(rows, np.float32)
+
+
+def pack_warmth(materials: Sequence[Material]) -> NDArray[np.float32]:
+    """The same table of a person's materials with warmth for reflectance: prints and dyes leave no trace there."""
+    table = pack_materials(materials)
+    for row, m in zip(table, materials, strict=True):
+        layer = m.warmth + (_LAYER_WARMTH if m.inset in (Inset.OPEN, Inset.VNECK) else 0.0)
+        row[[0, 1, 4, 6], 3] = (m.warmth, m.warmth, min(layer, 1.0), _STRAP_WARMTH)
+    return table
 
 
 def linear(srgb: NDArray[np.float64] | Colour) -> Colour:

@@ -32,6 +32,7 @@ class ReidOptions:
         test_share: share of the people that are for the test.
         validation_share: share that is for validation; in ``hitsz-vcm``, whose lists know no such part, they are in
             the training part too, and a list of ours names them.
+        thermal_cameras: how many of the infrared cameras, the last ones, see warmth instead of reflected light.
     """
 
     identities: int
@@ -44,6 +45,7 @@ class ReidOptions:
     seconds: float = 2.0
     test_share: float = 0.25
     validation_share: float = 0.1
+    thermal_cameras: int = 0
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
@@ -57,6 +59,11 @@ class ReidOptions:
             raise ValueError(
                 f"views: expected at most the number of cameras of either kind "
                 f"({min(self.visible_cameras, self.infrared_cameras)}), got {self.views}"
+            )
+        if not 0 <= self.thermal_cameras <= self.infrared_cameras:
+            raise ValueError(
+                f"thermal_cameras: expected 0 to the number of infrared cameras ({self.infrared_cameras}), "
+                f"got {self.thermal_cameras}"
             )
         if self.seconds <= 0:
             raise ValueError(f"seconds: expected more than 0, got {self.seconds}")
@@ -79,6 +86,7 @@ class Passage:
 
     camera: int
     infrared: bool
+    thermal: bool
     filed_under: int
     others: tuple[int, ...]
 
@@ -113,5 +121,6 @@ def passages(options: ReidOptions, part: Part, number: int, members: tuple[int, 
             else:
                 filed = camera + (options.visible_cameras if infrared else 0)
             rest = [member for member in generator.choice(members, 3) if member != number]
-            found.append(Passage(camera, infrared, filed, tuple(int(member) for member in rest[:2])))
+            thermal = infrared and camera > options.infrared_cameras - options.thermal_cameras
+            found.append(Passage(camera, infrared, thermal, filed, tuple(int(member) for member in rest[:2])))
     return found

@@ -98,7 +98,7 @@ def _claim(out: Path, options: ReidOptions) -> None:
     note = out / "world.json"
     wanted = {"version": _WORLD_VERSION, **asdict(options)}
     if note.is_file():
-        found = json.loads(note.read_text())
+        found = {"thermal_cameras": 0, **json.loads(note.read_text())}  # older sets knew none
         if found != wanted:
             other = [f"{k} {found.get(k)!r}, not {v!r}" for k, v in wanted.items() if found.get(k) != v]
             raise DataError(f"{out}: was rendered with other options ({'; '.join(other)}); give another folder")
@@ -121,8 +121,8 @@ def _studio(archive: Path, seed: int) -> Studio:
 
 
 @lru_cache(maxsize=128)
-def _camera(seed: int, part: str, number: int, infrared: bool) -> Camera:
-    return draw_camera(seed, part, number, infrared)
+def _camera(seed: int, part: str, number: int, infrared: bool, thermal: bool) -> Camera:
+    return draw_camera(seed, part, number, infrared, thermal)
 
 
 def _render_person(task: _Task) -> tuple[int, float]:
@@ -136,7 +136,7 @@ def _render_person(task: _Task) -> tuple[int, float]:
     with tempfile.TemporaryDirectory(dir=task.out / _RECORDS, prefix=f".{task.number:04d}-") as scratch:
         taken: dict[Path, int] = {}
         for track, passage in enumerate(task.passages):
-            camera = _camera(options.seed, part, passage.camera, passage.infrared)
+            camera = _camera(options.seed, part, passage.camera, passage.infrared, passage.thermal)
             folder = _folder(options, task.number, passage)
             frames = []
             crops = studio.tracklet(task.number, camera, options.frames, options.seconds, track, others=passage.others)

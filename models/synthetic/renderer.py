@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.synthetic.dressing import Figure
-from models.synthetic.materials import pack_materials
+from models.synthetic.materials import pack_materials, pack_warmth
 from models.synthetic.shaders import (
     MAX_BLOBS,
     SHADOW_FRAGMENT,
     SHADOW_VERTEX,
     VERTEX,
+    Band,
     Variant,
     fragment_source,
 )
@@ -25,7 +26,7 @@ from models.synthetic.textures import noise_texture
 if TYPE_CHECKING:
     from models.synthetic.scenery import Scenery
 
-__all__ = ["Actor", "Lamp", "Light", "Picture", "RenderError", "Renderer", "View", "probe"]
+__all__ = ["Actor", "Heat", "Illumination", "Lamp", "Light", "Picture", "RenderError", "Renderer", "View", "probe"]
 
 Floats = NDArray[np.float32]
 
@@ -33,7 +34,7 @@ _SHADOW_PX = 384
 _MESHES_KEPT = 96
 _TARGETS_KEPT = 48
 _FRAME_BINDING, _SURFACE_BINDING = 1, 2
-_FRAME_FLOATS = 16 + 16 + 9 * 4 + 4 * MAX_BLOBS
+_FRAME_FLOATS = 16 + 16 + 10 * 4 + 4 * MAX_BLOBS
 _SURFACE_STRIDE = 256
 """Bytes between materials in their buffer: what every driver accepts as an offset."""
 _EGL: dict[str, Any] = {"backend": "egl", "libgl": "libGL.so.1", "libegl": "libEGL.so.1"}
@@ -79,6 +80,26 @@ class Lamp:
 
 
 @dataclass(frozen=True)
+class Heat:
+    """What surfaces give off by themselves (8 to 14 micrometres), which is all that a thermal camera sees.
+
+    Attributes:
+        air: radiance of what is as warm as the air.
+        skin: by how much skin outshines that.
+        chill: exponent on a garment's share of that; above 1 for people who have been out in the cold for long.
+        sky: by how much less what mirrors a clear sky gives off.
+    """
+
+    air: float
+    skin: float
+    chill: float
+    sky: float
+
+
+Illumination = Light | Lamp | Heat
+
+
+@dataclass(frozen=True)
 class View:
     """A window of a camera's picture: ``clip_from_world [4, 4]``, where the eye is, and the window's size."""
 
@@ -108,7 +129,7 @@ class Actor:
 
 @dataclass(frozen=True)
 class Picture:
-    """What was drawn: linear radiance ``float32[H, W, 3]`` (infrared: three equal channels), and owners
+    """What was drawn: linear radiance ``float32[H, W, 3]`` (but for a `Light` three equal channels), and owners
     ``uint8[H, W]``: 0 scenery, i the i-th actor."""
 
     radiance: Floats
@@ -159,30 +180,20 @@ class Renderer:
         """What draws, as OpenGL names it."""
         return str(self._context.info["GL_RENDERER"])
 
-    def draw(
-        self, view: View, scenery: Scenery, actors: list[Actor], light: Light | None = None, lamp: Lamp | None = None
-    ) -> Picture:
-        """Radiance and owners of a window.
-
-        Args:
-            light: for a colour camera; exactly one of `light` and `lamp` is given.
-            lamp: for a near-infrared camera.
-        """
-        if (light is None) == (lamp is None):
-            raise ValueError("Renderer.draw: expected either a light or a lamp, got both or none")
+    def draw(self, view: View, scenery: Scenery, actors: list[Actor], light: Illumination) -> Picture:
+        """Radiance and owners of a window, for a colour camera (`Light`), a near-infrared (`Lamp`) or a thermal one."""
         with self._context:  # another one may have been made current since
-            return self._draw(view, scenery, actors, light, lamp)
+            return self._draw(view, scenery, actors, light)
 
-    def _draw(
-        self, view: View, scenery: Scenery, actors: list[Actor], light: Light | None, lamp: Lamp | None
-    ) -> Picture:
+    def _draw(self, view: View, scenery: Scenery, actors: list[Actor], light: Illumination) -> Picture:
         gl = self._context
         gl.enable(gl.DEPTH_TEST)
-        shadows = light is not None and light.shadows and bool(actors)
+        band = _BANDS[type(light)]
+        shadows = isinstance(light, Light) and light.shadows and bool(actors)
         meshes = [self._mesh(actor.figure, person=True) for actor in actors]
         for actor, mesh in zip(actors, meshes, strict=True):
             mesh.move(*actor.in_world())
-        self._frame.write(self._frame_values(view, actors, light, lamp).tobytes())
+        self._frame.write(self._frame_values(view, actors, light).tobytes())
         self._frame.bind_to_uniform_block(_FRAME_BINDING)
         if shadows:
             self._shadow_target.use()
@@ -191,32 +202,34 @@ class Renderer:
                 mesh.draw_shadow(self._shadow_program)
         target = self._target(view.width_px, view.height_px)
         target.use()
-        target.clear(*(light.haze[:3] if light else (0.0, 0.0, 0.0)), 1.0, depth=1.0)
+        target.clear(*_sky(light), 1.0, depth=1.0)
         self._noise.use(0)
         self._shadow_map.use(1)
         everything = [*meshes, self._mesh(scenery, person=False)]  # people first: what they hide is not shaded
         for number, mesh in enumerate(everything, start=1):
-            mesh.draw(self._program, number if number <= len(meshes) else 0, light is None, shadows)
+            mesh.draw(self._program, number if number <= len(meshes) else 0, band, shadows)
         shape = (view.height_px, view.width_px)
         raw = np.frombuffer(target.read(components=4, attachment=0, dtype="f2"), np.float16)
         owners = np.frombuffer(target.read(components=1, attachment=1, dtype="u1", alignment=1), np.uint8)
         radiance = raw.reshape(*shape, 4)[::-1, :, :3].astype(np.float32)
         return Picture(radiance, np.ascontiguousarray(owners.reshape(shape)[::-1]))
 
-    def _frame_values(self, view: View, actors: list[Actor], light: Light | None, lamp: Lamp | None) -> Floats:
+    def _frame_values(self, view: View, actors: list[Actor], light: Illumination) -> Floats:
         """The uniform block ``Frame``, in the order of the shaders."""
         blobs = np.zeros((MAX_BLOBS, 4), np.float32)
         for row, actor in zip(blobs, actors, strict=False):
             row[:] = (*actor.place, 0.34, 0.5)
         shadow = np.eye(4, dtype=np.float32)
-        rows: list[tuple[float, ...]] = [(0.0,) * 4] * 8
-        if light is not None:
+        rows: list[tuple[float, ...]] = [(0.0,) * 4] * 9
+        if isinstance(light, Light):
             if actors:
                 shadow = _light_matrix(np.array(light.key_way), np.array(actors[0].place))
             rows[:5] = [(*way, 0.0) for way in (light.key_way, light.key, light.sky, light.ground)] + [light.haze]
-        if lamp is not None:
-            inner, outer = (float(np.cos(np.radians(angle))) for angle in (lamp.inner_deg, lamp.outer_deg))
-            rows[5:] = [(*lamp.place, lamp.ambient), (*lamp.way, lamp.power), (inner, outer, 0.0, 0.0)]
+        elif isinstance(light, Lamp):
+            inner, outer = (float(np.cos(np.radians(angle))) for angle in (light.inner_deg, light.outer_deg))
+            rows[5:8] = [(*light.place, light.ambient), (*light.way, light.power), (inner, outer, 0.0, 0.0)]
+        else:
+            rows[8] = (light.air, light.skin, light.chill, light.sky)
         values = [view.clip_from_world.T, shadow.T, [(*view.eye, self._eye_height_m)], rows, blobs]
         return np.concatenate([np.asarray(v, np.float32).ravel() for v in values])
 
@@ -268,27 +281,31 @@ class _Mesh:
         for row in np.unique(of_face):
             faces = np.ascontiguousarray(owner.triangles[of_face == row], np.int32)
             self._order.append((int(row), context.buffer(faces.tobytes())))
-        table = pack_materials(list(owner.materials))
-        padded = np.zeros((len(table), _SURFACE_STRIDE // 4), np.float32)
-        padded[:, : table[0].size] = table.reshape(len(table), -1)
-        self._table = context.buffer(padded.tobytes())
+        self._table = self._uploaded(pack_materials(owner.materials))
+        self._warmth = self._uploaded(pack_warmth(owner.materials)) if person else self._table
         self._arrays: dict[tuple[int, Variant | None], Any] = {}
         self.move(owner.points, owner.normals)
+
+    def _uploaded(self, table: Floats) -> Any:
+        padded = np.zeros((len(table), _SURFACE_STRIDE // 4), np.float32)
+        padded[:, : table[0].size] = table.reshape(len(table), -1)
+        return self._context.buffer(padded.tobytes())
 
     def move(self, points: Floats, normals: Floats) -> None:
         """Puts the vertices elsewhere, in world coordinates."""
         self._moving.write(np.concatenate([points, normals], axis=1, dtype=np.float32).tobytes())
 
-    def draw(self, program_of: Callable[[Variant], Any], number: int, infrared: bool, shadows: bool) -> None:
+    def draw(self, program_of: Callable[[Variant], Any], number: int, band: Band, shadows: bool) -> None:
         """Draws with the programs of the variants that the materials need; `number` goes to the owners."""
+        table = self._warmth if band is Band.THERMAL else self._table
         for row, order in self._order:
-            variant = Variant.of(self.owner.materials[row], self._person, infrared, shadows)
+            variant = Variant.of(self.owner.materials[row], self._person, band, shadows)
             program = program_of(variant)
             if (row, variant) not in self._arrays:
                 fixed = (self._fixed, "3f 1f 1f", "in_coord", "in_cut", "in_shade")
                 layout = [(self._moving, "3f 3f", "in_point", "in_normal"), fixed]
                 self._arrays[row, variant] = self._context.vertex_array(program, layout, order, skip_errors=True)
-            self._table.bind_to_uniform_block(_SURFACE_BINDING, row * _SURFACE_STRIDE, _SURFACE_STRIDE)
+            table.bind_to_uniform_block(_SURFACE_BINDING, row * _SURFACE_STRIDE, _SURFACE_STRIDE)
             program["owner_number"].value = number
             self._arrays[row, variant].render()
 
@@ -302,9 +319,21 @@ class _Mesh:
 
     def release(self) -> None:
         """Frees the buffers."""
-        buffers = [self._moving, self._fixed, self._table, *(order for _, order in self._order)]
+        tables = {id(table): table for table in (self._table, self._warmth)}.values()
+        buffers = [self._moving, self._fixed, *tables, *(order for _, order in self._order)]
         for thing in (*self._arrays.values(), *buffers):
             thing.release()
+
+
+_BANDS: dict[type, Band] = {Light: Band.VISIBLE, Lamp: Band.NEAR_INFRARED, Heat: Band.THERMAL}
+
+
+def _sky(light: Illumination) -> tuple[float, float, float]:
+    """Radiance where there is nothing."""
+    if isinstance(light, Light):
+        return light.haze[:3]
+    value = max(light.air - light.sky, 0.0) if isinstance(light, Heat) else 0.0
+    return value, value, value
 
 
 def probe() -> str:

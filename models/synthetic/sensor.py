@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.synthetic.thermal import ThermalSensor, develop_thermal
+
 __all__ = ["Sensor", "develop", "draw_sensor"]
 
 Floats = NDArray[np.float32]
@@ -81,7 +83,7 @@ def draw_sensor(generator: np.random.Generator, infrared: bool, dim: bool) -> Se
 def develop(
     radiance: Floats,
     size: tuple[int, int],
-    sensor: Sensor,
+    sensor: Sensor | ThermalSensor,
     offset: tuple[float, float],
     motion_px: tuple[float, float],
     generator: np.random.Generator,
@@ -94,6 +96,8 @@ def develop(
         offset: of the window's centre from the picture's, each -1 to 1.
         motion_px: how far the image moves while the shutter is open.
     """
+    if isinstance(sensor, ThermalSensor):
+        return develop_thermal(radiance, size, sensor, generator)
     linear = cv2.resize(radiance, size, interpolation=cv2.INTER_AREA)
     if sensor.infrared:
         linear = linear[:, :, :1]

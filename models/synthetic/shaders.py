@@ -4,11 +4,12 @@ so one program for all patterns, lights and garments costs the sum of them for e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from models.synthetic.materials import Inset, Material, Pattern, Strap
 from models.synthetic.patterns import PATTERN_CODE
 
-__all__ = ["MAX_BLOBS", "SHADOW_FRAGMENT", "SHADOW_VERTEX", "VERTEX", "Variant", "fragment_source"]
+__all__ = ["MAX_BLOBS", "SHADOW_FRAGMENT", "SHADOW_VERTEX", "VERTEX", "Band", "Variant", "fragment_source"]
 
 MAX_BLOBS = 8
 """People whose contact shadows fall on the ground."""
@@ -28,6 +29,7 @@ layout(std140) uniform Frame {{
     vec4 lamp;            // infrared illuminator; w: light besides
     vec4 lamp_way;        // w: power at one metre
     vec4 lamp_form;       // cosines of the inner and outer half angle
+    vec4 heat;            // of the air, of skin above it, exponent for garments, of the sky below the air
     vec4 blobs[MAX_BLOBS];  // x, z, radius, strength
 }};
 """
@@ -80,7 +82,7 @@ void main() { if (cut < 0.0) discard; }
 
 _SURFACE = """
 layout(std140) uniform Surface {
-    vec4 base;            // colour, infrared reflectance
+    vec4 base;            // colour, infrared reflectance (people before a thermal camera: warmth)
     vec4 other;           // of the pattern
     vec4 look;            // pattern, scale, gloss, depth of creases
     vec4 extra;           // inset, its half width, phase
@@ -218,6 +220,25 @@ _INFRARED = """
 }
 """
 
+_THERMAL = """
+    vec3 look_way = normalize(eye.xyz - world);
+    float emitted = 0.9 + 0.1 * max(dot(n, look_way), 0.0);  // less at grazing angles
+    OWN
+    radiance = vec4(vec3(max(value, 0.0)), 1.0);
+    owner = uint(owner_number);
+}
+"""
+
+_PERSON_HEAT = """
+    float value = heat.x + heat.y * pow(clamp(surface.a, 0.0, 1.0), heat.z) * emitted * (0.75 + 0.25 * crease);
+"""
+
+_SCENERY_HEAT = """
+    // What is dark near the visible has taken up the day's sun; what is level or smooth mirrors the cold sky.
+    float stored = 0.3 * heat.y * (0.4 - surface.a);
+    float value = heat.x + stored * (0.6 + 0.4 * open_sky) - heat.w * (0.3 * max(n.y, 0.0) + 1.5 * gloss);
+"""
+
 _VISIBLE = """
     vec3 look_way = eye.xyz - world;
     float far = length(look_way);
@@ -245,12 +266,20 @@ _SHADOW = """
 """
 
 
+class Band(Enum):
+    """Which light a camera sees by."""
+
+    VISIBLE = "visible"
+    NEAR_INFRARED = "near infrared"
+    THERMAL = "thermal"
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
     """What a program must be able to do."""
 
     person: bool
-    infrared: bool
+    band: Band
     shadows: bool
     pattern: Pattern
     inset: Inset
@@ -258,12 +287,11 @@ class Variant:
     creases: bool
 
     @classmethod
-    def of(cls, material: Material, person: bool, infrared: bool, shadows: bool) -> Variant:
+    def of(cls, material: Material, person: bool, band: Band, shadows: bool) -> Variant:
         """The variant that draws a material."""
         inset, strap = (material.inset, material.strap) if person else (Inset.NONE, Strap.NONE)
-        return cls(
-            person, infrared, shadows and not infrared, material.pattern, inset, strap, person and material.folds > 0
-        )
+        shadows = shadows and band is Band.VISIBLE
+        return cls(person, band, shadows, material.pattern, inset, strap, person and material.folds > 0)
 
 
 def fragment_source(variant: Variant) -> str:
@@ -273,5 +301,10 @@ def fragment_source(variant: Variant) -> str:
     if variant.person:
         pieces += ["{", _INSETS[variant.inset], _STRAPS[variant.strap], "}", _HEM]
     pieces += [_NORMAL, _CREASES if variant.creases else "", _PERSON_SKY if variant.person else _SCENERY_SKY]
-    pieces.append(_INFRARED if variant.infrared else _VISIBLE.replace("SHADOW", _SHADOW if variant.shadows else ""))
+    if variant.band is Band.VISIBLE:
+        pieces.append(_VISIBLE.replace("SHADOW", _SHADOW if variant.shadows else ""))
+    elif variant.band is Band.NEAR_INFRARED:
+        pieces.append(_INFRARED)
+    else:
+        pieces.append(_THERMAL.replace("OWN", _PERSON_HEAT if variant.person else _SCENERY_HEAT))
     return "".join(pieces)

@@ -19,6 +19,7 @@ from models.synthetic.clip_walk import Walk
 from models.synthetic.clips import camera_of, render_clips
 from models.synthetic.crops import Studio
 from models.synthetic.film import Film
+from models.synthetic.renderer import Light
 from models.synthetic.sensor import develop
 from models.types import Modality
 
@@ -117,8 +118,8 @@ def test_a_picture_is_the_one_that_drawing_everything_gives(studio: Studio, infr
     actors = [walk.actor(model(), 0.5) for walk in people]
     picture, owners, seen = Film(studio.renderer, camera).picture(actors, np.random.default_rng(0))
     whole = (0, 0, camera.width_px, camera.height_px)
-    light = None if camera.light is None else replace(camera.light, shadows=False)
-    drawn = studio.renderer.draw(camera.window(whole, 1.5), camera.scene.scenery, actors, light, camera.lamp)
+    light = replace(camera.light, shadows=False) if isinstance(camera.light, Light) else camera.light
+    drawn = studio.renderer.draw(camera.window(whole, 1.5), camera.scene.scenery, actors, light)
     expected = develop(
         drawn.radiance, whole[2:], camera.sensor, (0.0, 0.0), (0.0, 0.0), np.random.default_rng(0)
     ).astype(int)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,32 @@ def test_broken_off_run_is_completed_and_gives_the_same_pictures(rendered: Path)
 
 def test_complete_set_is_left_alone(rendered: Path) -> None:
     assert render_reid_set(rendered, SMALL, archive()).drawn == 0
+
+
+def test_set_of_before_there_were_thermal_cameras_is_the_same_set(rendered: Path) -> None:
+    note = rendered / "world.json"
+    options = json.loads(note.read_text())
+    assert options.pop("thermal_cameras") == 0
+    note.write_text(json.dumps(options))
+    assert render_reid_set(rendered, SMALL, archive()).drawn == 0
+    with pytest.raises(DataError, match="thermal_cameras 0, not 1"):
+        render_reid_set(rendered, replace(SMALL, thermal_cameras=1), archive())
+
+
+def test_thermal_cameras_are_the_last_and_change_no_others(rendered: Path, tmp_path: Path) -> None:
+    render_reid_set(tmp_path / "warm", replace(SMALL, thermal_cameras=1), archive())
+    before, after = digests(rendered), digests(tmp_path / "warm")
+    assert before.keys() == after.keys()
+    changed = {Path(name).parent.name for name in before if before[name] != after[name]}
+    assert changed == {"D4"}
+    passages = [
+        passage
+        for record in (tmp_path / "warm" / "records").glob("*.json")
+        for passage in json.loads(record.read_text())["passages"]
+    ]
+    assert {passage["filed_under"] for passage in passages if passage["thermal"]} == {4}
+    with pytest.raises(ValueError, match=r"thermal_cameras: expected 0 to .*\(2\), got 3"):
+        replace(SMALL, thermal_cameras=3)
 
 
 def test_number_of_processes_changes_nothing(rendered: Path, tmp_path: Path) -> None:
