@@ -1,7 +1,7 @@
 """Data sets of people in two kinds of light: where their pictures are, and how batches are made of them."""
 
 from models.data.check import DatasetReport, check_dataset
-from models.data.datasets import list_datasets, open_dataset
+from models.data.datasets import join_datasets, list_datasets, open_dataset
 from models.data.samples import DataError, ReidDataset, Sample
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "ReidDataset",
     "Sample",
     "check_dataset",
+    "join_datasets",
     "list_datasets",
     "open_dataset",
 ]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from models.data import hitsz_vcm, llcm, regdb, synthetic, sysu_mm01
 from models.data.findings import Findings
 from models.data.layout import Layout
-from models.data.samples import DataError, ReidDataset
+from models.data.samples import DataError, ReidDataset, Sample
 
-__all__ = ["dataset_root", "layout_of", "list_datasets", "open_dataset"]
+__all__ = ["dataset_root", "join_datasets", "layout_of", "list_datasets", "open_dataset"]
 
 _LAYOUTS = {
     "sysu-mm01": Layout(sysu_mm01.read, sysu_mm01.OFFICIAL),
@@ -55,6 +57,33 @@ def open_dataset(name: str, root: Path | str, **options: Any) -> ReidDataset:
         validation=tuple(sample for sample in parts.training if sample.identity in parts.held_out),
         test=parts.test,
         queries=parts.queries,
+    )
+
+
+def join_datasets(datasets: Sequence[ReidDataset]) -> ReidDataset:
+    """Several data sets to train on as if they were one; the first one's parts for validation and test judge.
+
+    The first one's people and cameras keep their numbers; those of each other one come after all before them, so that
+    nobody is taken for somebody else.
+    """
+    first, *others = datasets
+    train = list(first.train)
+    everything = [*first.train, *first.validation, *first.test]
+    for other in others:
+        people, cameras = _beyond(everything)
+        moved = [
+            replace(sample, identity=sample.identity + people, camera=sample.camera + cameras) for sample in other.train
+        ]
+        train += moved
+        everything += moved
+    return replace(first, train=tuple(train))
+
+
+def _beyond(samples: Sequence[Sample]) -> tuple[int, int]:
+    """What to add to numbers from 0 on, of people and of cameras, so that none of the samples has them."""
+    return (
+        1 + max((sample.identity for sample in samples), default=-1),
+        1 + max((sample.camera for sample in samples), default=-1),
     )
 
 

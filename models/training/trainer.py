@@ -169,8 +169,12 @@ class Trainer:
 
     @property
     def _shown(self) -> nn.Module:
-        """The network that is judged and kept: the average of its weights where there is one."""
-        return self._network if self._average is None else self._average.module
+        """The network that is judged and kept: with the average of its weights where there is one, or part of it."""
+        if self._average is None:
+            return self._network
+        averaged: nn.Module = self._average.module
+        share = self._recipe.training.ema_share
+        return averaged if share == 1.0 else _between(self._network, averaged, share)
 
     def _epoch(self, stop: Callable[[], bool], clock: Clock) -> None:
         place, recipe = self.place, self._recipe
@@ -276,6 +280,16 @@ class Trainer:
             tensors["average"] = self._average.state_dict()
         write_state(self._folder.state, self.place, self._run, tensors)
         clock.saved()
+
+
+def _between(last: nn.Module, averaged: nn.Module, share: float) -> nn.Module:
+    """A network of both networks' weights and running statistics; counters are the last one's."""
+    mixed = copy.deepcopy(last)
+    with torch.no_grad():
+        for own, other in zip(mixed.state_dict().values(), averaged.state_dict().values(), strict=True):
+            if own.is_floating_point():
+                own.lerp_(other, share)
+    return mixed
 
 
 def _is_bf16(precision: str, device: torch.device) -> bool:

@@ -30,7 +30,12 @@ def register(app: typer.Typer) -> None:
 
 def train(
     recipe: Annotated[str | None, typer.Argument(help="A recipe's name (see --list), or a .toml file.")] = None,
-    data: Annotated[Path | None, typer.Option(help="The data set's folder, as its makers lay it out.")] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="The data set's folder, as its makers lay it out. Repeated: learns from all, is judged by the first."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the checkpoint and everything on the way to it.")] = None,
     pretrained: Annotated[
         list[str] | None,
@@ -52,7 +57,7 @@ def train(
     list_: Annotated[bool, typer.Option("--list", help="List the recipes.")] = False,
 ) -> None:
     """Train a network by a recipe, or go on training it. Several processes: torchrun -m service.cli train ..."""
-    from models.data.datasets import open_dataset
+    from models.data.datasets import join_datasets, open_dataset
     from models.data.samples import DataError
     from models.training import RecipeError, TrainingError, TrainingStopped, describe_run, list_recipes, load_recipe
     from models.training import train as run_training
@@ -66,11 +71,11 @@ def train(
     configure_logging(settings)
     if recipe is None:
         fail("expected a recipe; tapetum train --list shows those there are")
-    if data is None:
+    if not data:
         fail("expected the data set's folder: --data ROOT")
     try:
         chosen = load_recipe(recipe, tuple(change or ()))
-        dataset = open_dataset(chosen.data.name, data, **chosen.data.options)
+        dataset = join_datasets([open_dataset(chosen.data.name, root, **chosen.data.options) for root in data])
     except (RecipeError, DataError) as error:
         fail(str(error))
     except (KeyError, ValueError) as error:

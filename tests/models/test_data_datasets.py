@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.data import DataError, ReidDataset, list_datasets, open_dataset, sysu_mm01
+from models.data import DataError, ReidDataset, join_datasets, list_datasets, open_dataset, sysu_mm01
 from models.data.findings import Findings
 from models.data.pictures import read_picture
 from models.data.samples import ArrayRow
@@ -54,6 +54,20 @@ def test_parts_share_nobody_and_all_pictures_can_be_read(name: str, tmp_path: Pa
             assert picture.shape == (64, 32, 3)
             grey = np.abs(picture[..., 0].astype(int) - picture[..., 2]).max() < 16
             assert grey == (sample.modality is INFRARED)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_joined_folders_take_nobody_for_somebody_else(name: str, tmp_path: Path) -> None:
+    one, two, three = (open_dataset(name, WRITERS[name](tmp_path / folder)) for folder in "abc")
+    joined = join_datasets([one, two, three])
+    assert joined.train[: len(one.train)] == one.train
+    assert (joined.validation, joined.test, joined.queries) == (one.validation, one.test, one.queries)
+    assert len(joined.train) == 3 * len(one.train)
+    assert len(people(joined.train)) == 3 * len(people(one.train))
+    assert not people(joined.train) & people((*one.validation, *one.test))
+    assert len({sample.camera for sample in joined.train}) == 3 * len({sample.camera for sample in one.train})
+    assert {sample.pictures for sample in two.train} <= {sample.pictures for sample in joined.train}
+    assert join_datasets([one]) == one
 
 
 @pytest.mark.parametrize("name", WRITERS)

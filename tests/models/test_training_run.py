@@ -92,6 +92,22 @@ def test_finished_run_is_not_repeated(finished: tuple[Path, TrainingResult]) -> 
         train(recipe, small_dataset(root, takes=2), root / "run")
 
 
+def test_share_of_the_moving_average_lies_between_it_and_the_last_step(tmp_path: Path) -> None:
+    dataset = small_dataset(tmp_path, validation=False)
+    last, averaged, mixed = (
+        load_checkpoint(train(small_recipe("afen", *changes), dataset, tmp_path / name).checkpoint).state
+        for name, changes in {
+            "last": (),
+            "averaged": ("training.ema_decay=0.5",),
+            "mixed": ("training.ema_decay=0.5", "training.ema_share=0.25"),
+        }.items()
+    )
+    moved = [name for name in last if last[name].is_floating_point() and not torch.equal(last[name], averaged[name])]
+    assert len(moved) > 10
+    for name in moved:
+        torch.testing.assert_close(mixed[name], last[name].lerp(averaged[name], 0.25), rtol=1e-4, atol=1e-6)
+
+
 def test_stopped_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     recipe, dataset = small_recipe("fused_attention", "training.ema_decay=0.9"), small_dataset(tmp_path)
     whole = train(recipe, dataset, tmp_path / "whole")

@@ -134,6 +134,20 @@ def test_dry_run_counts_and_writes_nothing(here: Callable[..., Result], data: Pa
     assert not (tmp_path / "out").exists()
 
 
+def test_repeated_data_learns_from_all_and_is_judged_by_the_first(
+    here: Callable[..., Result], data: Path, tmp_path: Path
+) -> None:
+    more = write_sysu(tmp_path / "more", pictures=2)
+    once, twice = (
+        json.loads(here(*small(data, tmp_path / "out"), *others, "--dry-run").stdout)
+        for others in ((), ("--data", more))
+    )
+    assert twice["training_people_in_both_lights"] == 2 * once["training_people_in_both_lights"]
+    assert (twice["validation_people"], twice["test_people"]) == (once["validation_people"], once["test_people"])
+    gone = here(*small(data, tmp_path / "out"), "--data", tmp_path / "nowhere", "--dry-run", expect=2)
+    assert "nowhere: expected a folder, there is nothing" in gone.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

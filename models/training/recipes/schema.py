@@ -144,6 +144,7 @@ class TrainingOptions(_Table):
         seed: of weights, batches, augmentation and dropout.
         precision: ``bf16`` computes under autocast, ``fp32`` does not, ``auto`` is bf16 on GPUs that have it.
         ema_decay: keep a moving average of the weights, which is then validated and saved; 0 for none.
+        ema_share: of the moving average in what is validated and saved; the rest is the weights of the last step.
         sync_batch_norm: batch norm over all processes' rows (CUDA only).
         validate_every: epochs between validations; the last epoch is always validated.
         checkpoint_every_s: seconds between states that a killed run resumes from, besides one after each epoch.
@@ -155,6 +156,7 @@ class TrainingOptions(_Table):
     seed: Annotated[int, Field(ge=0)] = 0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     ema_decay: _Share = 0.0
+    ema_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     sync_batch_norm: bool = False
     validate_every: _Count = 1
     checkpoint_every_s: _Rate = 600.0
