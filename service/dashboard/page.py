@@ -49,7 +49,7 @@ window.tapetumLeaving = true;
 await fetch('/api/v1/session', {method: 'DELETE', headers: {'X-Tapetum-Request': '1'}});
 location.replace('/login');
 """
-# Before anything is drawn, so that nobody is dazzled for a moment.
+# Before anything is drawn, so that nobody is dazzled or sees it without its style for a moment.
 _THEME = """
 <script>
 (() => {
@@ -57,6 +57,7 @@ _THEME = """
   try { kept = localStorage.getItem("tapetum-theme"); } catch {}
   const light = kept ? kept === "light" : matchMedia("(prefers-color-scheme: light)").matches;
   document.documentElement.dataset.theme = light ? "light" : "dark";
+  document.documentElement.classList.add("tp");
 })();
 </script>
 """
@@ -219,7 +220,6 @@ async def build_page(scoped: Scoped) -> None:
     """Build what one tab shows; everything in it ends when the tab is closed."""
     ui.add_head_html(_THEME + _SESSION)
     ui.add_css(_STYLE)
-    ui.query("body").classes("tp")
     desk = Desk(scoped)
     places = _allowed(scoped)
     badge: PendingBadge | None = None

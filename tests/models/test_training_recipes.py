@@ -22,6 +22,7 @@ LIGHT = (
     "cmft_pictures_whole_synthetic",
     "cmft_pictures_cameras_synthetic",
     "cmft_pictures_cameras_further_synthetic",
+    "cmft_pictures_cameras_longer_synthetic",
 )
 
 
