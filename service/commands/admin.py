@@ -10,6 +10,7 @@ import typer
 
 from models.types import Modality
 from service.commands.console import configure_logging, fail, print_json, progress_line
+from service.likelihood import likelihood
 from service.settings import load_settings
 
 if TYPE_CHECKING:
@@ -160,8 +161,8 @@ def _check_cameras(asked: Sequence[str], there: Sequence[str]) -> None:
 
 
 def _likely(match: SearchMatch) -> str:
-    """In per cent, never 0 or 100; empty where the model is not calibrated."""
-    return "" if match.probability is None else f"{min(0.99, max(0.01, match.probability)):.0%}"
+    """In per cent; empty where the model is not calibrated."""
+    return "" if match.probability is None else likelihood(match.probability)
 
 
 def _chosen(persons: Sequence[PhotoPerson], person: int | None) -> int:

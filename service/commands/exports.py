@@ -53,7 +53,7 @@ def verify(
         for line in found.findings:
             typer.echo(line)
     if found.findings:
-        fail(f"{file}: not as it was signed", 1)
+        fail(f"{file}: " + ("not as it was signed" if found.fingerprint else "not an export, or no longer one"), 1)
     if not as_json:
         typer.echo(f"{found.files} files as they were signed, with the key {found.fingerprint}")
     if not found.trusted:

@@ -12,6 +12,7 @@ from pipeline.camera import CameraConfig, CameraHealth, CameraState
 from service.api.scoped import Scoped
 from service.dashboard import strings
 from service.gallery import TrackletRecord
+from service.likelihood import likelihood
 from service.search import Match
 from service.search_store import VerdictKind
 from service.subjects import Subject
@@ -20,7 +21,6 @@ __all__ = [
     "Clock",
     "camera_tile",
     "footage_of",
-    "likelihood",
     "quality_told",
     "reason",
     "reasons",
@@ -132,13 +132,6 @@ def reasons(counts: Mapping[str, int]) -> str:
     """What was left out and why: ``nothing moved 12, blurred 3``."""
     told = {reason(name): count for name, count in counts.items() if count}
     return ", ".join(f"{why} {count:,}" for why, count in sorted(told.items()))
-
-
-def likelihood(probability: float) -> str:
-    """In per cent; never 0 or 100, which nobody can promise."""
-    if probability > 0.99:
-        return ">99%"
-    return "<1%" if probability < 0.01 else f"{probability:.0%}"
 
 
 def span(seconds: float) -> str:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from service.likelihood import likelihood
 from tests.support.cameras import RtspServer, encode
 
 
@@ -107,3 +108,10 @@ def test_bench_search_says_how_near_a_search_is_to_reading_the_codes_once() -> N
     assert figures["p99_writing_ms"] > 0
     assert figures["written_per_s"] > 0
     assert figures["memory_mb"] > 0
+
+
+@pytest.mark.parametrize(
+    ("probability", "told"), [(1.0, ">99%"), (0.991, ">99%"), (0.99, "99%"), (0.506, "51%"), (0.01, "1%"), (0.0, "<1%")]
+)
+def test_nobody_is_told_that_a_match_is_certain_or_impossible(probability: float, told: str) -> None:
+    assert likelihood(probability) == told

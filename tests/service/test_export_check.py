@@ -177,6 +177,8 @@ def test_a_file_that_ends_too_soon(export: Path) -> None:
     for size in (0, 1, 30, len(whole) // 2, len(whole) - 1):
         export.write_bytes(whole[:size])
         assert verify_export(export).findings[0].startswith("the file cannot be read as an export")
+    done = run_command("exports", "verify", str(export), code=1)
+    assert f"{export}: not an export, or no longer one" in done.stderr
 
 
 def test_what_was_put_around_it_shows(export: Path) -> None:

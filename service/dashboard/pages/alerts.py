@@ -13,7 +13,7 @@ from service.dashboard.asking import Asking
 from service.dashboard.desk import Desk, Unanswered
 from service.dashboard.elements import answer_of, badge, empty, heading, plain, primary, quiet
 from service.dashboard.watched_list import WatchedList
-from service.dashboard.wording import likelihood
+from service.likelihood import likelihood
 from service.security.access import Permission
 
 __all__ = ["AlertsPage"]

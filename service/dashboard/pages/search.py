@@ -19,7 +19,8 @@ from service.dashboard.pin_dialog import pin_to_case
 from service.dashboard.query_column import QueryColumn
 from service.dashboard.search_scope import SearchScope
 from service.dashboard.sighting_dialog import SightingDialog
-from service.dashboard.wording import likelihood, sighting_card
+from service.dashboard.wording import sighting_card
+from service.likelihood import likelihood
 from service.search import Example, Match
 from service.search_groups import by_camera, by_time
 from service.search_store import VerdictKind
