@@ -67,9 +67,12 @@ class ReidOptions:
             )
         if self.seconds <= 0:
             raise ValueError(f"seconds: expected more than 0, got {self.seconds}")
-        for name in ("test_share", "validation_share"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
+        if not 0 < self.test_share < 1:
+            raise ValueError(
+                f"test_share: expected above 0 (a set without a test part opens nowhere), got {self.test_share}"
+            )
+        if not 0 <= self.validation_share < 1:
+            raise ValueError(f"validation_share: expected 0 to 1, got {self.validation_share}")
         if self.test_share + self.validation_share >= 1:
             raise ValueError("test_share and validation_share: expected a sum below 1, so that somebody is left")
 
@@ -92,10 +95,9 @@ class Passage:
 
 
 def split(options: ReidOptions) -> dict[Part, tuple[int, ...]]:
-    """People by part: a shuffle by the seed, cut; every part has somebody where its share is above 0."""
+    """People by part: a shuffle by the seed, cut; the test part has somebody whatever its share."""
     order = np.random.default_rng([options.seed, 4]).permutation(options.identities) + 1
-    test = round(options.identities * options.test_share)
-    test = max(test, 1) if options.test_share else 0
+    test = max(round(options.identities * options.test_share), 1)
     val = min(round(options.identities * options.validation_share), options.identities - test - 1)
     people = [int(number) for number in order]
     return {

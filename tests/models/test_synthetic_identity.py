@@ -106,6 +106,8 @@ def test_sysu_layout_files_infrared_under_cameras_three_and_six() -> None:
         ({"frames": 0}, "frames: expected 1"),
         ({"seconds": 0.0}, "seconds: expected more"),
         ({"test_share": 0.7, "validation_share": 0.4}, "sum below 1"),
+        ({"test_share": 0.0}, "test_share: expected above 0"),
+        ({"validation_share": 1.0}, "validation_share: expected 0 to 1"),
     ],
 )
 def test_impossible_options_are_refused(wrong: dict[str, object], says: str) -> None:
