@@ -281,8 +281,9 @@ class _Mesh:
         for row in np.unique(of_face):
             faces = np.ascontiguousarray(owner.triangles[of_face == row], np.int32)
             self._order.append((int(row), context.buffer(faces.tobytes())))
-        self._table = self._uploaded(pack_materials(owner.materials))
-        self._warmth = self._uploaded(pack_warmth(owner.materials)) if person else self._table
+        self._tables = [self._uploaded(pack_materials(owner.materials))]
+        if person:
+            self._tables.append(self._uploaded(pack_warmth(owner.materials)))
         self._arrays: dict[tuple[int, Variant | None], Any] = {}
         self.move(owner.points, owner.normals)
 
@@ -297,7 +298,7 @@ class _Mesh:
 
     def draw(self, program_of: Callable[[Variant], Any], number: int, band: Band, shadows: bool) -> None:
         """Draws with the programs of the variants that the materials need; `number` goes to the owners."""
-        table = self._warmth if band is Band.THERMAL else self._table
+        table = self._tables[-1 if band is Band.THERMAL else 0]
         for row, order in self._order:
             variant = Variant.of(self.owner.materials[row], self._person, band, shadows)
             program = program_of(variant)
@@ -319,8 +320,7 @@ class _Mesh:
 
     def release(self) -> None:
         """Frees the buffers."""
-        tables = {id(table): table for table in (self._table, self._warmth)}.values()
-        buffers = [self._moving, self._fixed, *tables, *(order for _, order in self._order)]
+        buffers = [self._moving, self._fixed, *self._tables, *(order for _, order in self._order)]
         for thing in (*self._arrays.values(), *buffers):
             thing.release()
 

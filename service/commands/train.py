@@ -73,6 +73,8 @@ def train(
         fail("expected a recipe; tapetum train --list shows those there are")
     if not data:
         fail("expected the data set's folder: --data ROOT")
+    if len({root.resolve() for root in data}) < len(data):
+        fail("--data: expected different folders, got one twice: its people would be learned as two each")
     try:
         chosen = load_recipe(recipe, tuple(change or ()))
         dataset = join_datasets([open_dataset(chosen.data.name, root, **chosen.data.options) for root in data])

@@ -144,6 +144,8 @@ def test_repeated_data_learns_from_all_and_is_judged_by_the_first(
     )
     assert twice["training_people_in_both_lights"] == 2 * once["training_people_in_both_lights"]
     assert (twice["validation_people"], twice["test_people"]) == (once["validation_people"], once["test_people"])
+    again = here(*small(data, tmp_path / "out"), "--data", data / "..", "--data", data, "--dry-run", expect=2)
+    assert "expected different folders, got one twice" in again.output
     gone = here(*small(data, tmp_path / "out"), "--data", tmp_path / "nowhere", "--dry-run", expect=2)
     assert "nowhere: expected a folder, there is nothing" in gone.output
 
