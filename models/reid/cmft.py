@@ -59,7 +59,8 @@ class CmftOptions:
     """Everything that shapes a CMFT; plain values, kept in the checkpoint.
 
     Attributes:
-        backbone: ``resnet50`` (the paper's), or ``mobilenetv2`` or ``osnet`` (for machines without a GPU).
+        backbone: ``resnet50`` (the paper's), or ``mobilenetv2``, ``efficientnet_lite0`` or ``osnet`` (for machines
+            without a GPU).
         last_stride: of stage 5; 1 keeps the map at a sixteenth of the input.
         stride_in_1x1: ResNet v1 weights instead of v1.5.
         frames: N of a clip.

@@ -18,7 +18,7 @@ from models.registry import ReidNetwork
 from models.reid.backbones.osnet import released_state
 from models.training.errors import TrainingError
 from models.training.openvino_ir import float_constants
-from models.weights import WeightsError, fetch_weights, list_weights
+from models.weights import WeightsError, fetch_weights, licence_of, list_weights
 
 __all__ = ["NO_WEIGHTS", "load_pretrained", "read_state"]
 
@@ -78,7 +78,7 @@ def load_pretrained(network: nn.Module, sources: tuple[str, ...], cache_dir: Pat
         cast(ReidNetwork, network).load_pretrained(read_state(path))
     except ValueError as error:
         raise TrainingError(f"{path}: {error}") from error
-    return path.stem if source == str(path) else source
+    return f"{source} ({licence_of(source)})" if source in list_weights() else path.stem
 
 
 def _checkpoint_of_ours(path: Path) -> Checkpoint | None:

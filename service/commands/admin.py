@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def weights(
-    name: Annotated[str, typer.Argument(help="yolov7, yolov7-tiny or mobilenetv2.")] = "yolov7",
+    name: Annotated[str, typer.Argument(help="yolov7, yolov7-tiny, mobilenetv2 or efficientnet_lite0.")] = "yolov7",
     source: Annotated[str | None, typer.Option(help="File or URL to take instead of the usual place.")] = None,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:

@@ -9,7 +9,7 @@ from models.registry import create_model, list_models
 from models.reid import Cmft, CmftOptions
 from models.types import Modality
 
-BACKBONES = ["mobilenetv2", "osnet", "resnet50"]
+BACKBONES = ["efficientnet_lite0", "mobilenetv2", "osnet", "resnet50"]
 SMALL = {"fusion_width": 64, "final_width": 64, "fused_dim": 48, "stream_dim": 32, "frames": 3}
 
 

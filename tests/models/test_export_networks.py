@@ -197,8 +197,9 @@ def test_a_wrong_clip_length_is_refused(name: str, frames: int, message: str, tm
     assert list(tmp_path.iterdir()) == []
 
 
-def test_resnet_exports(tmp_path: Path) -> None:
-    whole = checkpoint("afen", backbone="resnet50")
+@pytest.mark.parametrize(("name", "backbone"), [("afen", "resnet50"), ("cmft", "efficientnet_lite0")])
+def test_other_trunks_export(name: str, backbone: str, tmp_path: Path) -> None:
+    whole = checkpoint(name, backbone=backbone)
     export_embedder(whole, Modality.INFRARED, 1, tmp_path / "r.onnx")
     feeds = pictures(2, 1)
     got = load_engine(tmp_path / "r.onnx", backend="onnxruntime", threads=1).run({INPUT: feeds})[OUTPUT]

@@ -32,8 +32,8 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_names() -> None:
-    assert list_weights() == ("yolov7", "yolov7-tiny", "mobilenetv2")
-    with pytest.raises(WeightsError, match="known are yolov7, yolov7-tiny, mobilenetv2"):
+    assert list_weights() == ("yolov7", "yolov7-tiny", "mobilenetv2", "efficientnet_lite0")
+    with pytest.raises(WeightsError, match="known are yolov7, yolov7-tiny, mobilenetv2, efficientnet_lite0"):
         fetch_weights("yolov9", Path("nowhere"))
 
 
