@@ -271,6 +271,7 @@ def _run(
         typer.echo(f"\n  Tapetum is ready{took}:  {address}\n")
         typer.echo("  Ctrl-C ends it.\n")
         stop.wait()
+        typer.echo("\n  Ending; what was seen last is kept first.")
     finally:
         stop.set()
         watching.join()

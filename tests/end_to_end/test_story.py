@@ -37,6 +37,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
                 demo.client.patch(f"/cameras/{camera['id']}", json={"enabled": False}).raise_for_status()
         yield demo
         assert "Traceback" not in demo.log(), demo.log()[demo.log().index("Traceback") - 500 :][:4000]
+    assert "Ending; what was seen last is kept first." in demo.log()
+    assert demo.process.returncode == 0
 
 
 Opening = Callable[..., Page]
