@@ -23,6 +23,7 @@ LIGHT = (
     "cmft_pictures_cameras_synthetic",
     "cmft_pictures_cameras_further_synthetic",
     "cmft_pictures_cameras_longer_synthetic",
+    "cmft_pictures_thermal_synthetic",
 )
 
 
