@@ -208,7 +208,7 @@ def test_the_search_command(world: World, address: str, tmp_path: Path, monkeypa
     matches = json.loads(found.stdout)["matches"]
     assert {match["tracklet"]["camera_id"] for match in matches} == {"gate"}
     told = run(app, ["search", str(two), "--person", "1"]).stdout
-    assert re.search(r"^ +1 +\d\d?% +-?\d\.\d{3}  ", told, re.MULTILINE), told
+    assert re.search(r"^ +1 +>99% +-?\d\.\d{3}  ", told, re.MULTILINE), told
     for arguments, code, words in (
         ([str(two)], 1, "2 persons in the photo, choose one with --person: 0 at"),
         ([str(none)], 1, "nobody was found"),
