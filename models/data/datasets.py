@@ -63,8 +63,8 @@ def open_dataset(name: str, root: Path | str, **options: Any) -> ReidDataset:
 def join_datasets(datasets: Sequence[ReidDataset]) -> ReidDataset:
     """Several data sets to train on as if they were one; the first one's parts for validation and test judge.
 
-    The first one's people and cameras keep their numbers; those of each other one come after all before them, so that
-    nobody is taken for somebody else.
+    The first one's people and cameras keep their numbers; those of each other one come after all before them. So nobody
+    is taken for somebody else, but who is in two of them counts as two people.
     """
     first, *others = datasets
     train = list(first.train)

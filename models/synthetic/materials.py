@@ -134,7 +134,10 @@ def pack_materials(materials: Sequence[Material]) -> NDArray[np.float32]:
 
 
 def pack_warmth(materials: Sequence[Material]) -> NDArray[np.float32]:
-    """The same table of a person's materials with warmth for reflectance: prints and dyes leave no trace there."""
+    """The same table of a person's materials with warmth for reflectance: prints and dyes leave no trace there.
+
+    What patterns write as numbers of their own (the eyes of a face, the bands of a vest) is still reflectance.
+    """
     table = pack_materials(materials)
     for row, m in zip(table, materials, strict=True):
         layer = m.warmth + (_LAYER_WARMTH if m.inset in (Inset.OPEN, Inset.VNECK) else 0.0)

@@ -69,7 +69,8 @@ class ReidOptions:
             raise ValueError(f"seconds: expected more than 0, got {self.seconds}")
         if not 0 < self.test_share < 1:
             raise ValueError(
-                f"test_share: expected above 0 (a set without a test part opens nowhere), got {self.test_share}"
+                f"test_share: expected above 0 (a set without a test part opens nowhere) and below 1, "
+                f"got {self.test_share}"
             )
         if not 0 <= self.validation_share < 1:
             raise ValueError(f"validation_share: expected 0 to 1, got {self.validation_share}")
@@ -95,9 +96,9 @@ class Passage:
 
 
 def split(options: ReidOptions) -> dict[Part, tuple[int, ...]]:
-    """People by part: a shuffle by the seed, cut; the test part has somebody whatever its share."""
+    """People by part: a shuffle by the seed, cut; somebody is tested and somebody learned, whatever the shares."""
     order = np.random.default_rng([options.seed, 4]).permutation(options.identities) + 1
-    test = max(round(options.identities * options.test_share), 1)
+    test = min(max(round(options.identities * options.test_share), 1), options.identities - 1)
     val = min(round(options.identities * options.validation_share), options.identities - test - 1)
     people = [int(number) for number in order]
     return {

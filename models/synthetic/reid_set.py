@@ -98,7 +98,10 @@ def _claim(out: Path, options: ReidOptions) -> None:
     note = out / "world.json"
     wanted = {"version": _WORLD_VERSION, **asdict(options)}
     if note.is_file():
-        found = {"thermal_cameras": 0, **json.loads(note.read_text())}  # older sets knew none
+        try:
+            found = {"thermal_cameras": 0, **json.loads(note.read_text())}  # older sets knew none
+        except (ValueError, TypeError) as error:
+            raise DataError(f"{note}: damaged ({error}); give another folder") from error
         if found != wanted:
             other = [f"{k} {found.get(k)!r}, not {v!r}" for k, v in wanted.items() if found.get(k) != v]
             raise DataError(f"{out}: was rendered with other options ({'; '.join(other)}); give another folder")

@@ -27,11 +27,13 @@ class ThermalSensor:
         pitch_px: delivered pixels for each of the bolometer's, in either direction.
         blur_px: standard deviation of the optics' blur, in delivered pixels.
         noise: of a reading, of the range shown.
-        stripes: the same of whole columns, which stay while somebody passes.
+        stripes: the same of whole columns of a crop, alike in all crops of a camera.
         stretch: how far the gain follows what is seen; the rest is fixed.
         low, high: where the ends of the range are shown, of full scale.
         black_hot: warmth is dark.
         seed: of the columns.
+        jpeg_quality: of the stored file.
+        shutter_s: a bolometer's time constant; movement is not blurred by it.
     """
 
     pitch_px: float
@@ -48,7 +50,7 @@ class ThermalSensor:
 
 
 def draw_heat(generator: np.random.Generator, indoor: bool) -> Heat:
-    """A place: indoors walls are as warm as the air and nothing mirrors the sky."""
+    """A place: indoors nothing mirrors the sky."""
     return Heat(
         air=float(generator.uniform(0.3, 0.5)),
         skin=float(generator.uniform(0.25, 0.55)),

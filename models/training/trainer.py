@@ -283,7 +283,7 @@ class Trainer:
 
 
 def _between(last: nn.Module, averaged: nn.Module, share: float) -> nn.Module:
-    """A network of both networks' weights and running statistics; counters are the last one's."""
+    """A network of both networks' weights; running statistics are the last one's, whose copy the average has."""
     mixed = copy.deepcopy(last)
     with torch.no_grad():
         for own, other in zip(mixed.state_dict().values(), averaged.state_dict().values(), strict=True):

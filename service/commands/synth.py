@@ -36,7 +36,9 @@ def reid(
     seconds: Annotated[float, typer.Option(help="Time that the pictures of a passage span.")] = 2.0,
     test_share: Annotated[float, typer.Option(help="Share of the people for the test.")] = 0.25,
     validation_share: Annotated[float, typer.Option(help="Share of the people for validation.")] = 0.1,
-    thermal_cameras: Annotated[int, typer.Option(help="How many of the infrared cameras see warmth.")] = 0,
+    thermal_cameras: Annotated[
+        int, typer.Option(help="How many of the infrared cameras, the last ones, see warmth.")
+    ] = 0,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes that draw; one for each core if not given.")
     ] = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -75,6 +76,9 @@ def train(
         fail("expected the data set's folder: --data ROOT")
     if len({root.resolve() for root in data}) < len(data):
         fail("--data: expected different folders, got one twice: its people would be learned as two each")
+    seeds = [seed for root in data if (seed := _world_seed(root)) is not None]
+    if len(set(seeds)) < len(seeds):
+        fail("--data: expected rendered worlds of different seeds, got two of one: they show the same people")
     try:
         chosen = load_recipe(recipe, tuple(change or ()))
         dataset = join_datasets([open_dataset(chosen.data.name, root, **chosen.data.options) for root in data])
@@ -113,6 +117,15 @@ def train(
         for name, value in result.figures.items():
             typer.echo(f"{name:32}{100 * value:6.2f} %")
         typer.echo(f"{result.checkpoint}\n{result.card}")
+
+
+def _world_seed(root: Path) -> int | None:
+    """Of a rendered world, by what it was rendered with; None where that is not told."""
+    try:
+        seed = json.loads((root / "world.json").read_text(encoding="utf-8"))["seed"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return seed if isinstance(seed, int) else None
 
 
 def _use_cores(threads: int | None, workers: int) -> None:

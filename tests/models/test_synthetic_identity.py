@@ -97,6 +97,15 @@ def test_sysu_layout_files_infrared_under_cameras_three_and_six() -> None:
     assert [p.filed_under for p in found if p.infrared] == [3, 6]
 
 
+@pytest.mark.parametrize(("people", "share"), [(2, 0.9), (20, 0.98), (3, 0.01)])
+def test_nobody_is_both_tested_and_learned(people: int, share: float) -> None:
+    parts = split(ReidOptions(people, test_share=share, validation_share=0.0))
+    everybody = [number for part in parts.values() for number in part]
+    assert sorted(everybody) == list(range(1, people + 1))
+    assert parts["test"]
+    assert parts["train"]
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
@@ -107,6 +116,8 @@ def test_sysu_layout_files_infrared_under_cameras_three_and_six() -> None:
         ({"seconds": 0.0}, "seconds: expected more"),
         ({"test_share": 0.7, "validation_share": 0.4}, "sum below 1"),
         ({"test_share": 0.0}, "test_share: expected above 0"),
+        ({"test_share": 1.0}, "and below 1, got 1.0"),
+        ({"thermal_cameras": -1}, "thermal_cameras: expected 0 to"),
         ({"validation_share": 1.0}, "validation_share: expected 0 to 1"),
     ],
 )

@@ -73,10 +73,16 @@ def test_set_of_before_there_were_thermal_cameras_is_the_same_set(rendered: Path
     note = rendered / "world.json"
     options = json.loads(note.read_text())
     assert options.pop("thermal_cameras") == 0
+    whole = note.read_text()
     note.write_text(json.dumps(options))
     assert render_reid_set(rendered, SMALL, archive()).drawn == 0
     with pytest.raises(DataError, match="thermal_cameras 0, not 1"):
         render_reid_set(rendered, replace(SMALL, thermal_cameras=1), archive())
+    for damaged in ("[]", "{", "3"):
+        note.write_text(damaged)
+        with pytest.raises(DataError, match=r"world\.json: damaged"):
+            render_reid_set(rendered, SMALL, archive())
+    note.write_text(whole)
 
 
 def test_thermal_cameras_are_the_last_and_change_no_others(rendered: Path, tmp_path: Path) -> None:

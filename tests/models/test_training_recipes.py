@@ -103,6 +103,7 @@ def test_a_file_of_ones_own_builds_on_a_shipped_recipe(tmp_path: Path) -> None:
         ("batch.identities=1", "batch.identities: Input should be greater than or equal to 2, got 1"),
         ("input.channel_order=gbr", "channel_order: expected rgb or bgr, got 'gbr'"),
         ("training.epochs", "expected table.key=value, got 'training.epochs'"),
+        ("training.ema_share=0.5", "training.ema_share: expected training.ema_decay above 0 with it, got 0"),
     ],
 )
 def test_mistake_names_the_key(change: str, sentence: str) -> None:

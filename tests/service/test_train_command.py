@@ -146,6 +146,11 @@ def test_repeated_data_learns_from_all_and_is_judged_by_the_first(
     assert (twice["validation_people"], twice["test_people"]) == (once["validation_people"], once["test_people"])
     again = here(*small(data, tmp_path / "out"), "--data", data / "..", "--data", data, "--dry-run", expect=2)
     assert "expected different folders, got one twice" in again.output
+    for number, folder in enumerate((data, more)):
+        (folder / "world.json").write_text('{"seed": 3}' if number else '{"seed": 3, "identities": 9}')
+    same = here(*small(data, tmp_path / "out"), "--data", more, "--dry-run", expect=2)
+    assert "expected rendered worlds of different seeds, got two of one" in same.output
+    (data / "world.json").unlink()
     gone = here(*small(data, tmp_path / "out"), "--data", tmp_path / "nowhere", "--dry-run", expect=2)
     assert "nowhere: expected a folder, there is nothing" in gone.output
 

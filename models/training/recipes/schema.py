@@ -200,6 +200,8 @@ class Recipe(_Table):
         self.augment_options()
         self.preprocessing()
         begins = [stage.from_epoch for stage in self.stages]
+        if self.training.ema_share < 1 and not self.training.ema_decay:
+            raise ValueError("training.ema_share: expected training.ema_decay above 0 with it, got 0")
         if begins != sorted(set(begins)) or begins[0] != 0:
             raise ValueError(f"stages: expected ascending from_epoch of which the first is 0, got {begins}")
         for number, stage in enumerate(self.stages):
