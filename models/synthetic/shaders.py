@@ -221,8 +221,6 @@ _INFRARED = """
 """
 
 _THERMAL = """
-    vec3 look_way = normalize(eye.xyz - world);
-    float emitted = 0.9 + 0.1 * max(dot(n, look_way), 0.0);  // less at grazing angles
     OWN
     radiance = vec4(vec3(max(value, 0.0)), 1.0);
     owner = uint(owner_number);
@@ -230,6 +228,7 @@ _THERMAL = """
 """
 
 _PERSON_HEAT = """
+    float emitted = 0.9 + 0.1 * max(dot(n, normalize(eye.xyz - world)), 0.0);  // less at grazing angles
     float value = heat.x + heat.y * pow(clamp(surface.a, 0.0, 1.0), heat.z) * emitted * (0.75 + 0.25 * crease);
 """
 

@@ -147,7 +147,7 @@ class Trainer:
 
     def end(self) -> None:
         """Keep the best weights as a checkpoint with its card, and take the state away."""
-        network = copy.deepcopy(self._shown)
+        network = self._shown()
         if self.place.best_epoch >= 0:
             network.load_state_dict(read_tensors(self._folder.best)["network"])
         self._progress("writing the checkpoint", None)
@@ -167,14 +167,20 @@ class Trainer:
         for path in (self._folder.state, self._folder.best):
             path.unlink(missing_ok=True)
 
-    @property
     def _shown(self) -> nn.Module:
-        """The network that is judged and kept: with the average of its weights where there is one, or part of it."""
-        if self._average is None:
-            return self._network
-        averaged: nn.Module = self._average.module
-        share = self._recipe.training.ema_share
-        return averaged if share == 1.0 else _between(self._network, averaged, share)
+        """A copy of what is judged and kept: the network, with its share of the average of its weights if there is one.
+
+        Running statistics are the last step's, whose copy the average has.
+        """
+        shown = copy.deepcopy(self._network)
+        if self._average is not None:
+            share = self._recipe.training.ema_share
+            with torch.no_grad():
+                averaged = self._average.module.state_dict().values()
+                for own, other in zip(shown.state_dict().values(), averaged, strict=True):
+                    if own.is_floating_point():
+                        own.lerp_(other, share)
+        return shown
 
     def _epoch(self, stop: Callable[[], bool], clock: Clock) -> None:
         place, recipe = self.place, self._recipe
@@ -254,8 +260,9 @@ class Trainer:
         due = place.epoch % training.validate_every == 0 or place.epoch == training.epochs
         if not (self._dataset.validation and due):
             return
+        shown = self._shown()
         found = validate(
-            self._shown,
+            shown,
             self._dataset.validation,
             self._dataset.protocol,
             frames=self._judged_frames,
@@ -266,7 +273,7 @@ class Trainer:
             self.log.write("validation", place.step, place.epoch - 1, found.figures)
         if found.figure > place.best_figure:
             place.best_epoch, place.best_figure = place.epoch - 1, found.figure
-            write_tensors(self._folder.best, {"network": self._shown.state_dict()})
+            write_tensors(self._folder.best, {"network": shown.state_dict()})
 
     def _save(self, clock: Clock) -> None:
         if self.log is not None:
@@ -280,16 +287,6 @@ class Trainer:
             tensors["average"] = self._average.state_dict()
         write_state(self._folder.state, self.place, self._run, tensors)
         clock.saved()
-
-
-def _between(last: nn.Module, averaged: nn.Module, share: float) -> nn.Module:
-    """A network of both networks' weights; running statistics are the last one's, whose copy the average has."""
-    mixed = copy.deepcopy(last)
-    with torch.no_grad():
-        for own, other in zip(mixed.state_dict().values(), averaged.state_dict().values(), strict=True):
-            if own.is_floating_point():
-                own.lerp_(other, share)
-    return mixed
 
 
 def _is_bf16(precision: str, device: torch.device) -> bool:
